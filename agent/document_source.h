@@ -1,0 +1,46 @@
+// Where the agent's documents come from: the other of its two interfaces. Implementations: a collection
+// (collection_source.h) and, in tests, documents of a scenario file.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lectern {
+
+struct SourcePassage {
+  int64_t chunk_id = 0;
+  int64_t document_id = 0;
+  int ordinal = 0;  // of the chunk in its document
+  std::string path;
+  std::string title;
+  std::string heading_path;
+  int first_line = 0, last_line = 0;
+  int first_page = 0, last_page = 0;  // 0: no pages
+  uint64_t begin = 0, end = 0;        // bytes of the document's text
+  std::string text;                   // verbatim
+  double score = 0;
+};
+
+struct SourceQuery {
+  std::string text;
+  double weight = 1.0;
+};
+
+class DocumentSource {
+ public:
+  virtual ~DocumentSource() = default;
+
+  virtual std::vector<SourcePassage> search(std::span<const SourceQuery> queries, int limit) = 0;
+  // Chunks [first, first + count) of a document.
+  virtual std::vector<SourcePassage> read(int64_t document_id, int first, int count) = 0;
+
+  virtual int64_t n_documents() = 0;
+  virtual int64_t n_chunks() = 0;
+  virtual uint64_t n_characters() = 0;
+  virtual std::vector<int64_t> document_ids() = 0;   // in order of path
+  virtual std::vector<std::string> languages() = 0;  // two-letter codes, most documents first
+};
+
+}  // namespace lectern

@@ -1,0 +1,67 @@
+// What the agent asks of a language model: one of its two interfaces. Implementations: our engine
+// (engine_language_model.h) and, in tests, a scripted model. Thread-safety is the implementation's; the agent
+// calls from one thread.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/json.h"
+
+namespace lectern {
+
+struct LmMessage {
+  enum class Role { kSystem, kUser, kAssistant };
+  Role role = Role::kUser;
+  std::string content;
+};
+
+struct LmRequest {
+  std::string
+      purpose;  // "split", "keywords", "answer", ...: names the call in the trace and in scripted tests
+  std::vector<LmMessage> messages;
+  std::string assistant_prefix;  // the beginning of the reply, already written
+  int max_new_tokens = 512;
+  float temperature = 0;
+  uint64_t seed = 0;
+  float repetition_penalty = 1.0f;
+  std::vector<std::string> stop;
+  std::optional<Json> json_schema;   // the reply is JSON of this shape
+  std::vector<std::string> choices;  // the reply is one of these
+};
+
+struct LmReply {
+  std::string text;        // without assistant_prefix
+  bool truncated = false;  // max_new_tokens was reached
+  int prompt_tokens = 0, cached_prompt_tokens = 0, new_tokens = 0;
+  double seconds = 0;
+};
+
+// false stops the reply.
+using LmTextCallback = std::function<bool(std::string_view text)>;
+
+class LanguageModel {
+ public:
+  virtual ~LanguageModel() = default;
+
+  virtual std::string name() const = 0;
+  // Positions the model really has, prompt and reply together.
+  virtual int context_tokens() const = 0;
+  virtual int count_tokens(std::string_view text) const = 0;
+  // Tokens of the whole request as the model would see it, reply not included.
+  virtual int count_tokens(const LmRequest& request) const = 0;
+
+  virtual LmReply chat(const LmRequest& request, const LmTextCallback& on_text,
+                       const CancelToken& cancel) = 0;
+
+  // Mean log-probability per token of `continuation` as the reply to each request.
+  virtual std::vector<double> score(std::span<const LmRequest> requests, std::string_view continuation,
+                                    const CancelToken& cancel) = 0;
+};
+
+}  // namespace lectern

@@ -1,0 +1,70 @@
+// The seam between the engine and the hardware: one forward pass over a ragged batch. A backend owns the
+// packed weights and the memory of the KV pages. One thread at a time calls it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/progress.h"
+#include "engine/config.h"
+#include "engine/kv_cache.h"
+#include "engine/model_file.h"
+
+namespace lectern {
+
+// The new tokens of one sequence in a batch: a prefill chunk or a decode step.
+struct SequenceSlice {
+  std::span<const int32_t> tokens;  // [n] ids at positions first_position, first_position + 1, ...
+  int first_position = 0;           // all earlier positions are in the cache
+  std::span<const KvPageId> pages;  // pages of the sequence, with room for the new tokens
+  // Whose logits are wanted: the last n_logits tokens of the slice (0: none, 1: as for decoding, n: all).
+  int n_logits = 0;
+};
+
+struct ForwardBatch {
+  std::span<const SequenceSlice> sequences;
+  // When not empty, only these vocabulary rows of the head are computed, in this order.
+  std::span<const int32_t> label_rows;
+};
+
+// Called after a stage of a forward pass, for tests: layer -1 is the embedding ("embed"), layer L the final
+// norm
+// ("norm"); inside a layer "attention" (the residual after attention) and "output". values: [n_tokens,
+// hidden_size].
+using ActivationTap =
+    std::function<void(std::string_view stage, int layer, std::span<const float> values, int n_tokens)>;
+
+struct BackendOptions {
+  int n_threads = 0;      // 0: one per processor
+  int64_t kv_tokens = 0;  // capacity of the KV cache in positions, rounded up to pages; 0: the model's
+                          // context, capped by a quarter of the free memory
+  int prefill_chunk_tokens = 512;  // activations are bounded by this
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual const Qwen2Config& config() const = 0;
+  virtual std::string describe() const = 0;  // one line for people: device, bundle, threads
+  virtual KvPagePool& kv_pages() = 0;
+
+  // Runs the batch, writes K and V into the pages, and writes the wanted logits to `logits`: rows in the
+  // order of the sequences, [sum n_logits, label_rows.size() or vocab_size], float. Batches larger than
+  // prefill_chunk_tokens are run in pieces. Throws Error(kCancelled) between pieces and layers.
+  virtual void forward(const ForwardBatch& batch, std::vector<float>& logits, const CancelToken& cancel) = 0;
+
+  virtual void set_tap(ActivationTap tap) = 0;
+};
+
+// Packs the weights for the active kernel bundle; progress in bytes.
+std::unique_ptr<Backend> make_cpu_backend(std::shared_ptr<const ModelFile> model,
+                                          const BackendOptions& options, const ProgressFn& progress);
+
+}  // namespace lectern

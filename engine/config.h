@@ -1,0 +1,52 @@
+// The shape of a Qwen2-family model, with the names of its Hugging Face config.json. Plain data; every value
+// is read from the model file, never from a table (eps, theta and vocabulary rows differ quietly between
+// releases).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace lectern {
+
+enum class Architecture { kQwen2, kQwen2Moe };
+
+// YaRN context extension (arXiv:2309.00071); static, as the reference implementation applies it.
+struct YarnScaling {
+  float factor = 1.0f;
+  int original_max_position_embeddings = 0;
+};
+
+struct Qwen2Config {
+  Architecture architecture = Architecture::kQwen2;
+  std::string name;  // general.name of a GGUF or the folder's name
+
+  int hidden_size = 0;
+  int intermediate_size = 0;  // of the dense feed-forward block; unused by MoE layers
+  int num_hidden_layers = 0;
+  int num_attention_heads = 0;
+  int num_key_value_heads = 0;
+  int head_dim = 0;
+  int vocab_size = 0;  // rows of the embedding; may exceed the tokenizer's size, those ids are never produced
+  float rms_norm_eps = 0;
+  float rope_theta = 0;
+  int max_position_embeddings = 0;
+  bool tie_word_embeddings = false;
+  std::optional<YarnScaling> rope_scaling;
+
+  // Mixture of experts (kQwen2Moe): every layer is sparse.
+  int num_experts = 0;
+  int num_experts_per_tok = 0;
+  int moe_intermediate_size = 0;
+  int shared_expert_intermediate_size = 0;
+  bool norm_topk_prob = false;
+
+  int group_size() const { return num_attention_heads / num_key_value_heads; }  // query heads per KV head
+  int q_size() const { return num_attention_heads * head_dim; }
+  int kv_size() const { return num_key_value_heads * head_dim; }
+};
+
+// Throws Error(kCorrupt) naming `origin` and the field when a value is missing, absurd or inconsistent.
+void validate(const Qwen2Config& config, const std::string& origin);
+
+}  // namespace lectern

@@ -1,0 +1,94 @@
+// A loaded model that generates and scores: what the layers above see of inference. Calls from several
+// threads are serialised.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/progress.h"
+#include "engine/backend.h"
+#include "engine/chat_template.h"
+#include "engine/grammar.h"
+#include "engine/sampler.h"
+#include "engine/tokenizer.h"
+
+namespace lectern {
+
+struct GenerateRequest {
+  std::vector<int32_t> prompt;  // token ids, as ChatTemplate::render gives them
+  int max_new_tokens = 512;
+  SamplingParams sampling;
+  std::vector<std::string> stop;           // stop strings; not part of the result
+  std::shared_ptr<const Grammar> grammar;  // null: free text
+};
+
+enum class FinishReason { kStop, kLength, kCancelled };
+
+struct GenerateResult {
+  std::string text;  // valid UTF-8
+  std::vector<int32_t> tokens;
+  FinishReason finish_reason = FinishReason::kStop;
+  int prompt_tokens = 0;
+  int cached_prompt_tokens = 0;  // found in the KV cache from earlier requests
+  int new_tokens = 0;
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+};
+
+// Receives text as it comes, always whole UTF-8 sequences; false stops the generation
+// (FinishReason::kCancelled).
+using TextCallback = std::function<bool(std::string_view text)>;
+
+struct ScoreItem {
+  std::vector<int32_t> prompt;
+  std::vector<int32_t> continuation;
+};
+
+class Engine {
+ public:
+  struct Options {
+    BackendOptions backend;
+  };
+
+  static std::unique_ptr<Engine> load(const std::filesystem::path& model, const Options& options,
+                                      const ProgressFn& progress = {});
+  ~Engine();
+
+  const Qwen2Config& config() const;
+  const Tokenizer& tokenizer() const;
+  const ChatTemplate& chat_template() const;
+  const ModelFile& model_file() const;
+  std::string describe() const;
+  // Positions that fit: the smaller of the model's context and the KV cache.
+  int context_tokens() const;
+
+  // The KV of the longest prefix shared with an earlier request is reused. Throws Error(kResourceExhausted)
+  // when the prompt and one new token do not fit the context: nothing is cut silently.
+  GenerateResult generate(const GenerateRequest& request, const TextCallback& on_text,
+                          const CancelToken& cancel);
+
+  // Sum and number of log-probabilities of each continuation after its prompt.
+  struct Score {
+    double log_probability = 0;
+    int n_tokens = 0;
+  };
+  std::vector<Score> score(std::span<const ScoreItem> items, const CancelToken& cancel);
+  // Log-probabilities of `labels` as the next token after each prompt: [prompts, labels].
+  std::vector<float> score_labels(std::span<const std::vector<int32_t>> prompts,
+                                  std::span<const int32_t> labels, const CancelToken& cancel);
+
+  Backend& backend();  // for benchmarks and tests
+
+ private:
+  struct Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lectern

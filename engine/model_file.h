@@ -1,0 +1,44 @@
+// Opens a model: a GGUF file (v2, v3, split files included) or a Hugging Face folder (config.json,
+// safetensors, tokenizer.json). The file is hostile until checked: every count, offset and shape is compared
+// with the bytes that are there and with the config before anything is allocated. Immutable after open; safe
+// to read from any thread.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/config.h"
+#include "engine/model.h"
+
+namespace lectern {
+
+// What the tokenizer is built from.
+struct Vocabulary {
+  enum class TokenType : uint8_t { kNormal, kControl, kUnused };
+  std::vector<std::string>
+      tokens;                    // by id, in the byte-level alphabet (the printable stand-ins of GPT-2's BPE)
+  std::vector<TokenType> types;  // by id
+  std::vector<std::pair<std::string, std::string>> merges;  // in order of rank
+};
+
+class ModelFile {
+ public:
+  // `path`: a .gguf file (for split models, the first part) or a folder. Throws Error (kNotFound, kCorrupt,
+  // kUnsupported) that names the file, the field and the offset.
+  static std::shared_ptr<const ModelFile> open(const std::filesystem::path& path);
+  virtual ~ModelFile() = default;
+
+  virtual const std::filesystem::path& path() const = 0;
+  virtual const Qwen2Config& config() const = 0;
+  virtual const Weights& weights() const = 0;
+  virtual const Vocabulary& vocabulary() const = 0;
+  // What the file says of its quantisation, such as "Q4_K_M"; for people.
+  virtual std::string quantisation() const = 0;
+  virtual uint64_t file_bytes() const = 0;
+  // After packing, the mapped pages of these bytes need not stay in memory.
+  virtual void release_pages(std::span<const std::byte> bytes) const = 0;
+};
+
+}  // namespace lectern

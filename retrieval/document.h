@@ -1,0 +1,51 @@
+// A document as retrieval sees it: one UTF-8 text and what is known of its structure. Plain data.
+// All positions are byte offsets into `text`. For text files `text` is the file itself (repaired to UTF-8,
+// without a byte-order mark); for PDF, DOCX, EPUB and HTML it is the extracted text.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace lectern {
+
+struct Heading {
+  uint64_t offset = 0;
+  int level = 1;  // 1 is the outermost
+  std::string text;
+};
+
+struct PageStart {
+  uint64_t offset = 0;
+  int number = 1;
+};
+
+struct Document {
+  std::string text;
+  std::string format;                // "text", "markdown", "html", "pdf", "docx", "epub", "code"
+  std::string title;                 // from the document, else the first heading, else the file's stem
+  std::vector<Heading> headings;     // ascending offsets
+  std::vector<PageStart> pages;      // ascending offsets; empty when the format has no pages
+  std::vector<std::string> aliases;  // front matter: other names of the document
+  std::vector<std::string> tags;
+  std::vector<std::string> links;     // targets of wikilinks and relative links
+  std::vector<std::string> warnings;  // what was lost, one sentence each
+  // Byte ranges that chunks should not cut when they fit: table rows, fenced code blocks. Ascending,
+  // disjoint.
+  struct Range {
+    uint64_t begin, end;
+  };
+  std::vector<Range> keep_whole;
+};
+
+// A passage of at most kChunkCharacters code points: the unit of retrieval and citation.
+inline constexpr int kChunkCharacters = 512;
+struct Chunk {
+  int ordinal = 0;                    // within the document
+  uint64_t begin = 0, end = 0;        // bytes of the text
+  int first_line = 1, last_line = 1;  // of the text, from 1
+  int first_page = 0, last_page = 0;  // 0: the format has none
+  std::string heading_path;           // "Chapter > Section", may be empty
+};
+
+}  // namespace lectern

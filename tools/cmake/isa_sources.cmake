@@ -1,0 +1,12 @@
+# lectern_isa_source(TARGET BUNDLE FILE...): compiles FILEs of TARGET for one ISA bundle.
+# Such a file includes only <immintrin.h>, <cstdint>, <cstddef> and our POD headers, and keeps the rest in an
+# anonymous namespace: an inline function compiled with wide instructions could otherwise be linked into the
+# whole program. Link-time optimisation stays off for the same reason; tests/lint checks the objects with nm.
+set(LECTERN_ISA_FLAGS_generic "")
+set(LECTERN_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
+function(lectern_isa_source target bundle)
+  foreach(file IN LISTS ARGN)
+    target_sources(${target} PRIVATE ${file})
+    set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${LECTERN_ISA_FLAGS_${bundle}};-fno-lto;-ffp-contract=off")
+  endforeach()
+endfunction()
