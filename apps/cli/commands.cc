@@ -1,0 +1,23 @@
+// The list of commands, in the order of the help text.
+#include "apps/cli/command.h"
+
+namespace lectern::cli {
+
+CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description,
+                      const std::string& examples) {
+  CLI::App* command = parent.add_subcommand(name, description);
+  if (!examples.empty()) command->footer("Examples:\n" + examples);
+  return command;
+}
+
+void register_commands(CLI::App& app, Program& program) {
+  register_completion(app, program);
+
+  CLI::App* eval = add_command(app, "eval", "Measure answers, search and the model", "");
+  eval->require_subcommand(1);
+
+  CLI::App* bench = add_command(app, "bench", "Measure speed", "");
+  bench->require_subcommand(1);
+}
+
+}  // namespace lectern::cli

@@ -1,0 +1,129 @@
+#include "apps/cli/options.h"
+
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/json.h"
+
+namespace lectern::cli {
+namespace {
+
+constexpr uint64_t kMaxSettingsBytes = 1 << 20;
+constexpr int kMaxThreads = 1024;
+
+struct Settings {
+  std::optional<std::string> model;
+  std::optional<int> threads;
+  std::optional<std::string> collection;
+};
+
+[[noreturn]] void bad_threads(const std::string& origin) {
+  throw Error(ErrorCode::kInvalidArgument,
+              origin + ": threads must be a whole number from 0 (one per processor) to " +
+                  std::to_string(kMaxThreads));
+}
+
+Settings from_environment() {
+  Settings settings;
+  const auto value = [](const char* name) -> std::optional<std::string> {
+    const char* text = std::getenv(name);
+    if (text == nullptr || *text == '\0') return std::nullopt;
+    return text;
+  };
+  settings.model = value("LECTERN_MODEL");
+  settings.collection = value("LECTERN_COLLECTION");
+  if (const auto threads = value("LECTERN_THREADS")) {
+    int n = 0;
+    const auto [end, error] = std::from_chars(threads->data(), threads->data() + threads->size(), n);
+    if (error != std::errc() || end != threads->data() + threads->size() || n < 0 || n > kMaxThreads)
+      bad_threads("LECTERN_THREADS=" + *threads);
+    settings.threads = n;
+  }
+  return settings;
+}
+
+// Relative collection paths in a file are relative to that file.
+Settings from_file(const std::filesystem::path& path) {
+  const Json json = parse_json(read_file(path, kMaxSettingsBytes), path.string());
+  const auto fail = [&](const std::string& why) -> void {
+    throw Error(ErrorCode::kInvalidArgument, path.string() + ": " + why);
+  };
+  if (!json.is_object()) fail("must be one JSON object, such as {\"model\": \"...\"}");
+  Settings settings;
+  for (const auto& [key, value] : json.items()) {
+    if (key == "model" && value.is_string()) {
+      settings.model = value.get<std::string>();
+    } else if (key == "collection" && value.is_string()) {
+      settings.collection = (path.parent_path() / value.get<std::string>()).string();
+    } else if (key == "threads" && value.is_number_integer()) {
+      const auto n = value.get<int64_t>();
+      if (n < 0 || n > kMaxThreads) bad_threads(path.string());
+      settings.threads = static_cast<int>(n);
+    } else {
+      fail("\"" + key +
+           "\" is not a setting, or its value has the wrong type (there are: model, threads, collection)");
+    }
+  }
+  return settings;
+}
+
+std::optional<std::filesystem::path> project_file() {
+  std::error_code error;
+  std::filesystem::path folder = std::filesystem::current_path(error);
+  while (!error && !folder.empty()) {
+    std::filesystem::path candidate = folder / ".lectern.json";
+    if (std::filesystem::is_regular_file(candidate, error)) return candidate;
+    error.clear();
+    if (folder == folder.parent_path()) break;
+    folder = folder.parent_path();
+  }
+  return std::nullopt;
+}
+
+std::optional<std::filesystem::path> user_file() {
+  std::filesystem::path folder;
+  try {
+    folder = config_folder();
+  } catch (const Error&) {
+    return std::nullopt;  // no HOME: no user file
+  }
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(folder / "config.json", error)) return std::nullopt;
+  return folder / "config.json";
+}
+
+}  // namespace
+
+void add_model_options(CLI::App* command, SharedOptions& options) {
+  command->add_option("-m,--model", options.model,
+                      "Model: an id of `lectern models`, or the path of a .gguf file or model folder");
+  command->add_option("-t,--threads", options.threads, "Threads; 0: one per processor")
+      ->check(CLI::Range(0, kMaxThreads));
+}
+
+void add_collection_option(CLI::App* command, SharedOptions& options) {
+  command->add_option("-c,--collection", options.collection,
+                      "Database file of the collection (default: one per folder, under the data folder)");
+}
+
+void add_output_options(CLI::App* command, SharedOptions& options) {
+  command->add_flag("--json", options.json, "Print JSON (docs/cli.md describes it)");
+  command->add_flag("-q,--quiet", options.quiet, "No progress and no notes; warnings and errors stay");
+}
+
+void complete_options(SharedOptions& options) {
+  const auto fill = [&options](const Settings& settings) {
+    if (options.model.empty() && settings.model) options.model = *settings.model;
+    if (options.collection.empty() && settings.collection) options.collection = *settings.collection;
+    if (options.threads == 0 && settings.threads) options.threads = *settings.threads;
+  };
+  fill(from_environment());
+  if (const auto path = project_file()) fill(from_file(*path));
+  if (const auto path = user_file()) fill(from_file(*path));
+}
+
+}  // namespace lectern::cli

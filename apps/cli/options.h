@@ -1,0 +1,31 @@
+// Options that several commands share, and where their values come from when no flag gives them:
+// flag > environment > project file > user file > default.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+namespace lectern::cli {
+
+struct SharedOptions {
+  std::string model;  // id or path; LECTERN_MODEL, "model"; default: the registry's default model
+  int threads = 0;    // LECTERN_THREADS, "threads"; 0: one per processor
+  std::string
+      collection;  // path of a database file; LECTERN_COLLECTION, "collection"; "": that of the folder
+  bool json = false;
+  bool quiet = false;
+};
+
+// --model, --threads
+void add_model_options(CLI::App* command, SharedOptions& options);
+// --collection
+void add_collection_option(CLI::App* command, SharedOptions& options);
+// --json, --quiet
+void add_output_options(CLI::App* command, SharedOptions& options);
+
+// Fills what no flag gave, from the environment, from `.lectern.json` in the current folder or the nearest
+// folder above it, and from config.json in the user's configuration folder. Throws Error that names the file
+// and the key.
+void complete_options(SharedOptions& options);
+
+}  // namespace lectern::cli

@@ -1,0 +1,164 @@
+#include "apps/cli/output.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "apps/cli/progress_bar.h"
+#include "base/error.h"
+#include "base/utf8.h"
+
+namespace lectern::cli {
+namespace {
+
+bool dumb_terminal() {
+  const char* terminal = std::getenv("TERM");
+  return terminal == nullptr || std::string_view(terminal) == "dumb";
+}
+
+bool colours_wanted() {
+  const char* no_colour = std::getenv("NO_COLOR");
+  return (no_colour == nullptr || *no_colour == '\0') && !dumb_terminal();
+}
+
+void write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EPIPE) throw OutputClosed();
+    if (n < 0)
+      throw Error(ErrorCode::kIo, std::string("cannot write to standard output: ") + std::strerror(errno));
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+}
+
+}  // namespace
+
+Output::Output(bool json, bool quiet)
+    : json_(json),
+      quiet_(quiet),
+      stdout_is_terminal_(::isatty(STDOUT_FILENO) == 1),
+      colour_(stdout_is_terminal_ && colours_wanted()) {
+  if (!quiet && ::isatty(STDERR_FILENO) == 1 && !dumb_terminal())
+    bar_ = std::make_unique<ProgressBar>(STDERR_FILENO);
+}
+
+Output::~Output() {
+  end_progress();
+}
+
+void Output::print(std::string_view text) {
+  end_progress();
+  write_all(STDOUT_FILENO, text);
+}
+
+void Output::print_line(std::string_view text) {
+  print(std::string(text) + "\n");
+}
+
+void Output::print_json(const Json& value) {
+  print_line(dump_json(value));
+}
+
+void Output::write_stderr(const std::string& line) {
+  end_progress();
+  std::fputs((line + "\n").c_str(), stderr);
+}
+
+void Output::note(const std::string& line) {
+  if (!quiet_) write_stderr(line);
+}
+
+void Output::warning(const std::string& line) {
+  write_stderr("lectern: warning: " + line);
+}
+
+void Output::error(const std::string& line) {
+  write_stderr("lectern: error: " + line);
+}
+
+ProgressFn Output::progress() {
+  if (!bar_) return {};
+  return [this](const Progress& state) { bar_->show(state); };
+}
+
+void Output::end_progress() {
+  if (bar_) bar_->clear();
+}
+
+std::string Output::bold(const std::string& text) const {
+  return colour_ ? "\033[1m" + text + "\033[0m" : text;
+}
+
+std::string Output::dim(const std::string& text) const {
+  return colour_ ? "\033[2m" + text + "\033[0m" : text;
+}
+
+Json json_result(std::string_view name) {
+  return Json{{"schema", "lectern." + std::string(name) + "/1"}};
+}
+
+std::string printable(std::string_view text, bool keep_newlines) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size();) {
+    const utf8::Decoded d = utf8::decode(text, i);
+    const char32_t c = d.code_point;
+    if (keep_newlines && (c == '\n' || c == '\t')) {
+      out.push_back(static_cast<char>(c));
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (c == '\r' && keep_newlines) {
+      // Dropped: it would send the cursor back over the line.
+    } else if (c < 0x20) {
+      utf8::append(out, 0x2400 + c);  // the control pictures block: U+241B for escape
+    } else if (c == 0x7f) {
+      utf8::append(out, 0x2421);
+    } else if ((c >= 0x80 && c < 0xa0) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069)) {
+      utf8::append(out, utf8::kReplacement);  // C1 controls; bidirectional overrides, which disguise names
+    } else {
+      utf8::append(out, c);
+    }
+    i += d.length;
+  }
+  return out;
+}
+
+std::string format_bytes(uint64_t bytes) {
+  static constexpr const char* kUnits[] = {"B", "KB", "MB", "GB", "TB"};
+  double value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (value >= 1000 && unit + 1 < std::size(kUnits)) {
+    value /= 1000;
+    ++unit;
+  }
+  char text[32];
+  std::snprintf(text, sizeof(text), unit == 0 || value >= 100 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
+  return text;
+}
+
+std::string format_seconds(double seconds) {
+  char text[32];
+  if (seconds < 60) {
+    std::snprintf(text, sizeof(text), "%.1f s", seconds);
+  } else if (seconds < 3600) {
+    const int whole = static_cast<int>(seconds);
+    std::snprintf(text, sizeof(text), "%d:%02d min", whole / 60, whole % 60);
+  } else {
+    const int64_t minutes = static_cast<int64_t>(seconds / 60);
+    std::snprintf(text, sizeof(text), "%lld:%02d h", static_cast<long long>(minutes / 60),
+                  static_cast<int>(minutes % 60));
+  }
+  return text;
+}
+
+std::string plural(int64_t n, const std::string& noun) {
+  return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
+}
+
+}  // namespace lectern::cli

@@ -1,0 +1,68 @@
+// What a command prints: results on stdout, everything else on stderr. Used from the main thread, except that
+// progress() may be called from the thread that works.
+#pragma once
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "base/progress.h"
+
+namespace lectern::cli {
+
+// Whoever read our stdout has gone: the program ends quietly.
+struct OutputClosed : std::runtime_error {
+  OutputClosed() : std::runtime_error("stdout was closed") {}
+};
+
+class ProgressBar;
+
+class Output {
+ public:
+  Output(bool json, bool quiet);
+  ~Output();
+
+  bool json() const { return json_; }
+  bool stdout_is_terminal() const { return stdout_is_terminal_; }
+
+  // Results. Throws OutputClosed when the reader has gone, Error(kIo) when stdout cannot be written.
+  void print(std::string_view text);  // as it is, without a newline; flushed
+  void print_line(std::string_view text);
+  void print_json(const Json& value);  // one line
+
+  // For people, on stderr. Notes are left out by --quiet.
+  void note(const std::string& line);
+  void warning(const std::string& line);
+  void error(const std::string& line);
+
+  // Draws one line with a bar, speed and remaining time, on a terminal only; cleared by the next print or
+  // note.
+  ProgressFn progress();
+  void end_progress();
+
+  // Emphasis for people, where stdout is a terminal and NO_COLOR is unset; else the text as it is.
+  std::string bold(const std::string& text) const;
+  std::string dim(const std::string& text) const;
+
+ private:
+  void write_stderr(const std::string& line);
+
+  bool json_, quiet_;
+  bool stdout_is_terminal_, colour_;
+  std::unique_ptr<ProgressBar> bar_;
+};
+
+// {"schema": "lectern.NAME/1"}: how every JSON result begins.
+Json json_result(std::string_view name);
+
+// Text from a document or a file name, safe to show: control characters (escape sequences) become visible
+// ones; `keep_newlines` is for passages, without it the result is one line.
+std::string printable(std::string_view text, bool keep_newlines = false);
+
+std::string format_bytes(uint64_t bytes);                // "1.2 GB"
+std::string format_seconds(double seconds);              // "0.8 s", "2:05 min"
+std::string plural(int64_t n, const std::string& noun);  // "1 file", "2 files"
+
+}  // namespace lectern::cli
