@@ -1,0 +1,11 @@
+// The bundles' tables, one a source file; dispatch.cc lists them. Plain data, never changed.
+#pragma once
+
+#include "kernels/cpu/kernel_table.h"
+
+namespace lectern {
+
+extern const KernelTable kGenericKernels;
+extern const KernelTable kAvx2Kernels;  // only where the compiler targets x86-64
+
+}  // namespace lectern
