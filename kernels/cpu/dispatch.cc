@@ -39,7 +39,9 @@ const KernelTable& choose() {
 
 }  // namespace
 
-std::span<const KernelTable* const> all_kernel_tables() { return kTables; }
+std::span<const KernelTable* const> all_kernel_tables() {
+  return kTables;
+}
 
 bool can_run(const KernelTable& table) {
   static const uint32_t features = detect_cpu_features();

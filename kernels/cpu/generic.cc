@@ -14,7 +14,9 @@ namespace {
 constexpr int kChunk = 256;      // weights dequantised at a time: a multiple of every block
 constexpr int kQueryBlock = 16;  // queries that share one conversion of a K/V page
 
-size_t round_up_64(size_t n) { return (n + 63) / 64 * 64; }
+size_t round_up_64(size_t n) {
+  return (n + 63) / 64 * 64;
+}
 
 size_t row_bytes(DType dtype, int32_t cols) {
   const DTypeInfo& info = kDTypeInfo[static_cast<int>(dtype)];
@@ -35,7 +37,9 @@ float dot(const float* a, const float* b, int32_t n) {
 
 // -- weights and activations --------------------------------------------------------------------------------
 
-size_t row_tile_bytes(DType dtype, int32_t cols) { return round_up_64(kRowTile * row_bytes(dtype, cols)); }
+size_t row_tile_bytes(DType dtype, int32_t cols) {
+  return round_up_64(kRowTile * row_bytes(dtype, cols));
+}
 
 void pack(DType dtype, const void* src, int32_t rows, int32_t cols, int32_t tile_begin, int32_t tile_end,
           void* dst) {
@@ -63,7 +67,9 @@ void quantize(DType, const float* x, int64_t x_stride, int32_t, int32_t cols, in
   }
 }
 
-int32_t activation_format(DType) { return 0; }
+int32_t activation_format(DType) {
+  return 0;
+}
 
 void matmul(const MatmulArgs& args) {
   const PackedMatrix& w = *args.w;

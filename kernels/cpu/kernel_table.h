@@ -61,14 +61,16 @@ struct KernelTable {
   const char* name;
   uint32_t required_features;  // bits of cpu_features.h
 
-  // Weights. packed_bytes is a multiple of 64; dst of `pack` is 64-byte aligned. Packs the row tiles
-  // [tile_begin, tile_end) of a matrix of `rows` rows; missing rows of the last tile read as zero.
+  // Weights. row_tile_bytes is a multiple of 64. `pack` writes the row tiles [tile_begin, tile_end) of a
+  // matrix of `rows` rows; src and dst (64-byte aligned, row_tile_bytes a tile) are the starts of the whole
+  // matrices. Missing rows of the last tile read as zero.
   size_t (*row_tile_bytes)(DType dtype, int32_t cols);
   void (*pack)(DType dtype, const void* src, int32_t rows, int32_t cols, int32_t tile_begin, int32_t tile_end,
                void* dst);
 
   // Activations x[n_tokens, cols] float -> whatever `matmul` reads for weights of `dtype`; dst 64-byte
-  // aligned. Rows are independent, so [token_begin, token_end) may be split over threads.
+  // aligned. Rows are independent, so threads may share out the tokens [token_begin, token_end); x and dst
+  // are the starts of the whole batch.
   size_t (*activation_bytes)(DType dtype, int32_t n_tokens, int32_t cols);
   void (*quantize)(DType dtype, const float* x, int64_t x_stride, int32_t n_tokens, int32_t cols,
                    int32_t token_begin, int32_t token_end, void* dst);

@@ -62,7 +62,9 @@ std::vector<double> rope(const float* x, const float* cos_sin, int32_t head_dim)
   return out;
 }
 
-double silu(double x) { return x / (1.0 + std::exp(-x)); }
+double silu(double x) {
+  return x / (1.0 + std::exp(-x));
+}
 
 std::vector<double> softmax(const float* x, int64_t n, double* log_sum_exp) {
   const double max = *std::max_element(x, x + n);

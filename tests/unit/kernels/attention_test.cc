@@ -1,0 +1,152 @@
+#include <cmath>
+
+#include "kernels/reference/dequantize.h"
+#include "kernels/reference/reference.h"
+#include "tests/support/catch.h"
+#include "tests/unit/kernels/kernel_fixtures.h"
+
+namespace lectern {
+namespace {
+
+constexpr int32_t kPage = 128;
+
+// One KV head's paged cache of random keys and values, and the same in one piece for the reference.
+struct Cache {
+  Cache(int32_t n_keys, int32_t head_dim, float key_size, uint32_t seed) {
+    const auto n = static_cast<size_t>(n_keys) * static_cast<size_t>(head_dim);
+    for (auto [flat, size] : {std::pair{&k, key_size}, std::pair{&v, 1.0f}}) {
+      for (float value : random_floats(n, ++seed, size)) flat->push_back(float_to_half(value));
+    }
+    const size_t page = static_cast<size_t>(kPage) * static_cast<size_t>(head_dim);
+    for (size_t begin = 0; begin < n; begin += page) {
+      const size_t end = std::min(begin + page, n);
+      // What lies after the last key is NaN: old memory must not leak into a result.
+      std::vector<uint16_t> k_page(page, 0x7fff), v_page(page, 0x7fff);
+      std::copy(k.begin() + static_cast<std::ptrdiff_t>(begin), k.begin() + static_cast<std::ptrdiff_t>(end),
+                k_page.begin());
+      std::copy(v.begin() + static_cast<std::ptrdiff_t>(begin), v.begin() + static_cast<std::ptrdiff_t>(end),
+                v_page.begin());
+      storage.push_back(std::move(k_page));
+      storage.push_back(std::move(v_page));
+    }
+    for (size_t i = 0; i < storage.size(); i += 2) {
+      k_pages.push_back(storage[i].data());
+      v_pages.push_back(storage[i + 1].data());
+    }
+  }
+  std::vector<uint16_t> k, v;
+  std::vector<std::vector<uint16_t>> storage;
+  std::vector<const uint16_t*> k_pages, v_pages;
+};
+
+std::vector<float> run_attention(const KernelTable& table, const Cache& cache, const std::vector<float>& q,
+                                 int32_t n_queries, int32_t group, int32_t head_dim, int32_t first_position,
+                                 float scale) {
+  GuardedBuffer<std::byte> scratch(table.attention_scratch_bytes(group, head_dim, kPage), 64);
+  GuardedBuffer<float> out(q.size());
+  table.attention({.q = q.data(),
+                   .q_stride = group * head_dim,
+                   .n_queries = n_queries,
+                   .group = group,
+                   .head_dim = head_dim,
+                   .k_pages = cache.k_pages.data(),
+                   .v_pages = cache.v_pages.data(),
+                   .page_tokens = kPage,
+                   .first_position = first_position,
+                   .scale = scale,
+                   .out = out.data(),
+                   .out_stride = group * head_dim,
+                   .scratch = scratch.data()});
+  CHECK(scratch.front_untouched());
+  CHECK(out.front_untouched());
+  return {out.data(), out.data() + out.size()};
+}
+
+// Scores are sums of head_dim products whose magnitudes add up to `magnitude`, computed in float; an error e
+// of a score changes a weight by the factor exp(e), so an average of values below max|v| = 5 moves by at most
+// 2 * 5 * e; exp itself and the sums over the keys add some roundings more.
+double tolerance(double magnitude, int32_t head_dim, int32_t n_keys) {
+  constexpr double kEpsilon = 0x1p-24;
+  return 10.0 * kEpsilon * (magnitude * (head_dim / 8.0 + 8.0) + n_keys + 64.0);
+}
+
+void check(const KernelTable& table, int32_t n_queries, int32_t group, int32_t head_dim,
+           int32_t first_position, float key_size) {
+  INFO(table.name << " queries " << n_queries << " group " << group << " head_dim " << head_dim
+                  << " position " << first_position << " keys " << key_size);
+  const Cache cache(first_position + n_queries, head_dim, key_size, 1);
+  const auto q = random_floats(static_cast<size_t>(n_queries * group * head_dim), 2);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  const auto out = run_attention(table, cache, q, n_queries, group, head_dim, first_position, scale);
+  const double limit = tolerance(4.0 * key_size * std::sqrt(static_cast<double>(head_dim)), head_dim,
+                                 first_position + n_queries);
+  double worst = 0.0;
+  for (int32_t i = 0; i < n_queries; ++i) {
+    for (int32_t g = 0; g < group; ++g) {
+      const size_t at = static_cast<size_t>(i * group + g) * static_cast<size_t>(head_dim);
+      const auto truth = reference::attention(q.data() + at, cache.k.data(), cache.v.data(),
+                                              first_position + i, head_dim, scale);
+      for (size_t d = 0; d < truth.size(); ++d) {
+        const double error = std::abs(static_cast<double>(out[at + d]) - truth[d]);
+        worst = std::isfinite(error) ? std::max(worst, error) : 1e30;
+      }
+    }
+  }
+  CHECK(worst <= limit);
+}
+
+TEST_CASE("attention equals the reference over groups, head sizes and page borders") {
+  for (const KernelTable* table : runnable_tables()) {
+    for (int32_t head_dim : {64, 128}) {
+      for (int32_t group : {1, 2, 6, 7, 8}) {
+        for (int32_t first_position : {0, 1, 126, 127, 128, 300}) {
+          for (int32_t n_queries : {1, 2, 19})
+            check(*table, n_queries, group, head_dim, first_position, 1.0f);
+        }
+      }
+    }
+    check(*table, 150, 7, 64, 300, 1.0f);
+    check(*table, 131, 6, 128, 0, 1.0f);
+    check(*table, 1, 7, 64, 1500, 1.0f);
+    check(*table, 5, 5, 80, 200, 1.0f);
+    check(*table, 3, 2, 8, 140, 1.0f);
+  }
+}
+
+TEST_CASE("attention stands keys as large as Qwen2's biases make them") {
+  for (const KernelTable* table : runnable_tables()) {
+    check(*table, 9, 7, 64, 250, 100.0f);
+    check(*table, 9, 6, 128, 250, 400.0f);
+  }
+}
+
+TEST_CASE("attention of a query does not depend on how the prompt is cut into chunks") {
+  for (const KernelTable* table : runnable_tables()) {
+    const int32_t n = 200, group = 7, head_dim = 64;
+    const Cache cache(n, head_dim, 1.0f, 3);
+    const auto q = random_floats(static_cast<size_t>(n * group * head_dim), 4);
+    const auto whole = run_attention(*table, cache, q, n, group, head_dim, 0, 0.125f);
+    for (int32_t chunk : {1, 7, 64, 129}) {
+      for (int32_t begin = 0; begin < n; begin += chunk) {
+        const int32_t end = std::min(begin + chunk, n);
+        const auto at = static_cast<std::ptrdiff_t>(begin * group * head_dim);
+        const std::vector<float> part(q.begin() + at, q.begin() + end * group * head_dim);
+        const auto out = run_attention(*table, cache, part, end - begin, group, head_dim, begin, 0.125f);
+        INFO(table->name << " chunk " << chunk << " begin " << begin);
+        CHECK(std::equal(out.begin(), out.end(), whole.begin() + at));
+      }
+    }
+  }
+}
+
+TEST_CASE("attention without queries does nothing, and one key is its value") {
+  for (const KernelTable* table : runnable_tables()) {
+    const Cache cache(1, 64, 1.0f, 5);
+    CHECK(run_attention(*table, cache, {}, 0, 7, 64, 0, 0.125f).empty());
+    const auto out = run_attention(*table, cache, random_floats(64, 6), 1, 1, 64, 0, 0.125f);
+    for (size_t d = 0; d < 64; ++d) CHECK(out[d] == half_to_float(cache.v[d]));
+  }
+}
+
+}  // namespace
+}  // namespace lectern

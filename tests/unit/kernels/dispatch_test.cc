@@ -1,0 +1,58 @@
+#include <cstdlib>
+#include <set>
+#include <string>
+
+#include "base/error.h"
+#include "kernels/cpu/dispatch.h"
+#include "tests/support/catch.h"
+
+namespace lectern {
+namespace {
+
+TEST_CASE("bundles have distinct names and the last runs everywhere") {
+  std::set<std::string> names;
+  for (const KernelTable* table : all_kernel_tables()) CHECK(names.insert(table->name).second);
+  CHECK(std::string(all_kernel_tables().back()->name) == "generic");
+  CHECK(can_run(*all_kernel_tables().back()));
+}
+
+TEST_CASE("an unknown bundle fails loudly and names those there are") {
+  for (const char* name : {"avx3", "", "GENERIC", "generic "}) {
+    try {
+      kernel_table(name);
+      FAIL("no error for '" << name << "'");
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::kInvalidArgument);
+      for (const KernelTable* table : all_kernel_tables()) {
+        CHECK(std::string(error.what()).find(table->name) != std::string::npos);
+      }
+    }
+  }
+}
+
+TEST_CASE("bundles are found by name, or refused where the processor lacks their instructions") {
+  for (const KernelTable* table : all_kernel_tables()) {
+    if (can_run(*table)) {
+      CHECK(&kernel_table(table->name) == table);
+    } else {
+      CHECK_THROWS_AS(kernel_table(table->name), Error);
+    }
+  }
+}
+
+// CTest runs this file once for each bundle with LECTERN_ISA set (label isa).
+TEST_CASE("the bundle in force is the forced one, or the best that runs") {
+  const char* forced = std::getenv("LECTERN_ISA");
+  if (forced != nullptr && *forced != '\0') {
+    CHECK(std::string(active_kernel_table().name) == forced);
+  } else {
+    for (const KernelTable* table : all_kernel_tables()) {
+      if (!can_run(*table)) continue;
+      CHECK(&active_kernel_table() == table);
+      break;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lectern
