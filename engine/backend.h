@@ -34,9 +34,9 @@ struct ForwardBatch {
 };
 
 // Called after a stage of a forward pass, for tests: layer -1 is the embedding ("embed"), layer L the final
-// norm
-// ("norm"); inside a layer "attention" (the residual after attention) and "output". values: [n_tokens,
-// hidden_size].
+// norm ("norm"); inside a layer "attention" (the residual after attention) and "output". values: [n_tokens,
+// hidden_size], a piece of the batch at a time; from the last layer's attention on, only the tokens whose
+// logits are wanted.
 using ActivationTap =
     std::function<void(std::string_view stage, int layer, std::span<const float> values, int n_tokens)>;
 
@@ -52,8 +52,13 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual const Qwen2Config& config() const = 0;
-  virtual std::string describe() const = 0;  // one line for people: device, bundle, threads
+  virtual std::string describe() const = 0;           // one line for people: device, bundle, threads
+  virtual const BackendOptions& options() const = 0;  // with the values that stand for the zeros
   virtual KvPagePool& kv_pages() = 0;
+  // Copies K and V of the first n positions of a page: how a partly filled page is shared.
+  virtual void copy_kv(KvPageId from, KvPageId to, int n) = 0;
+  // What one decoded token reads of the weights: a lower bound on its time.
+  virtual uint64_t weight_bytes_per_token() const = 0;
 
   // Runs the batch, writes K and V into the pages, and writes the wanted logits to `logits`: rows in the
   // order of the sequences, [sum n_logits, label_rows.size() or vocab_size], float. Batches larger than

@@ -1,0 +1,316 @@
+#include "engine/cpu_backend.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "base/error.h"
+#include "kernels/cpu/dispatch.h"
+
+namespace lectern {
+namespace {
+
+// The cache may take a quarter of what memory the weights leave.
+int64_t default_kv_tokens(const Qwen2Config& config) {
+  const int64_t affordable = available_memory_bytes() / 4 / CpuKv::bytes_per_token(config);
+  return std::clamp<int64_t>(affordable, kKvPageTokens, config.max_position_embeddings);
+}
+
+BackendOptions completed(BackendOptions options, const Qwen2Config& config) {
+  if (options.n_threads < 0 || options.kv_tokens < 0 || options.prefill_chunk_tokens < 1) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "the number of threads and the KV cache's capacity cannot be negative, nor the prefill chunk "
+                "smaller than 1 token");
+  }
+  if (options.n_threads == 0) options.n_threads = ThreadPool::default_size();
+  if (options.kv_tokens == 0) options.kv_tokens = default_kv_tokens(config);
+  options.kv_tokens = (options.kv_tokens + kKvPageTokens - 1) / kKvPageTokens * kKvPageTokens;
+  return options;
+}
+
+}  // namespace
+
+CpuBackend::CpuBackend(std::shared_ptr<const ModelFile> model, const KernelTable& kernels,
+                       const BackendOptions& options, const ProgressFn& progress)
+    : options_(completed(options, model->config())),
+      config_(model->config()),
+      pool_(options_.n_threads),
+      ops_(kernels, pool_),
+      weights_(std::move(model), kernels, pool_, progress),
+      kv_(config_, static_cast<int>(options_.kv_tokens / kKvPageTokens)),
+      rope_(config_),
+      attention_scratch_bytes_(
+          (kernels.attention_scratch_bytes(config_.group_size(), config_.head_dim, kKvPageTokens) + 63) / 64 *
+          64) {
+  attention_scratch_ = AnonymousMemory(attention_scratch_bytes_ * static_cast<size_t>(pool_.size()),
+                                       "the attention's scratch");
+}
+
+std::string CpuBackend::describe() const {
+  return "CPU, " + std::string(ops_.kernels().name) + " kernels, " + std::to_string(pool_.size()) +
+         (pool_.size() == 1 ? " thread" : " threads");
+}
+
+uint64_t CpuBackend::weight_bytes_per_token() const {
+  return weights_.bytes_per_token();
+}
+
+void CpuBackend::forward(const ForwardBatch& batch, std::vector<float>& logits, const CancelToken& cancel) {
+  check_batch(batch, config_.vocab_size);
+  const size_t columns =
+      batch.label_rows.empty() ? static_cast<size_t>(config_.vocab_size) : batch.label_rows.size();
+  size_t n_wanted = 0;
+  for (const SequenceSlice& slice : batch.sequences) n_wanted += static_cast<size_t>(slice.n_logits);
+  logits.resize(n_wanted * columns);
+
+  float* next_logits = logits.data();
+  for (const BatchPiece& piece : split_batch(batch, options_.prefill_chunk_tokens)) {
+    const ScratchArena::Scope scope(arena_);
+    Rows rows = embed(piece);
+    tap("embed", -1, rows.residual, rows.n);
+    for (int l = 0; l < config_.num_hidden_layers; ++l) {
+      cancel.throw_if_cancelled();
+      layer(l, rows);
+      check_finite(rows, l);
+    }
+    head(rows, batch.label_rows, next_logits);
+    next_logits += static_cast<size_t>(piece.n_wanted) * columns;
+  }
+}
+
+CpuBackend::Rows CpuBackend::embed(const BatchPiece& piece) {
+  const auto h = static_cast<size_t>(config_.hidden_size), d = static_cast<size_t>(config_.head_dim);
+  const auto n = static_cast<size_t>(piece.n_tokens);
+  auto* residual = arena_.take<float>(n * h);
+  auto* cos_sin = arena_.take<float>(n * d);
+  for (const BatchPart& part : piece.parts) {
+    ops_.for_rows(part.n_tokens, [&](int begin, int end) {
+      for (int i = begin; i < end; ++i) {
+        const auto row = static_cast<size_t>(part.row + i);
+        weights_.embed(part.sequence->tokens[static_cast<size_t>(part.begin + i)], residual + row * h);
+        rope_.fill(part.first_position + i, cos_sin + row * d);
+      }
+    });
+  }
+  return {.parts = piece.parts, .n = piece.n_tokens, .residual = residual, .cos_sin = cos_sin};
+}
+
+void CpuBackend::layer(int index, Rows& rows) {
+  const CpuLayer& w = weights_.layers()[static_cast<size_t>(index)];
+  const ScratchArena::Scope scope(arena_);
+  const int h = config_.hidden_size, q_size = config_.q_size(), kv_size = config_.kv_size();
+  const auto n = static_cast<size_t>(rows.n);
+  auto* normed = arena_.take<float>(n * static_cast<size_t>(h));
+  auto* q = arena_.take<float>(n * static_cast<size_t>(q_size));
+  auto* k = arena_.take<float>(n * static_cast<size_t>(kv_size));
+  auto* v = arena_.take<float>(n * static_cast<size_t>(kv_size));
+  auto* attended = arena_.take<float>(n * static_cast<size_t>(q_size));
+
+  normalise(rows.residual, w.source->input_layernorm, rows.n, normed);
+  const PackedMatrix* const qkv[] = {&w.q_proj, &w.k_proj, &w.v_proj};
+  const auto x = quantised(normed, rows.n, qkv);
+  const MatmulJob qkv_jobs[] = {{&w.q_proj, x[0], rows.n, q, q_size, w.source->q_bias.data()},
+                                {&w.k_proj, x[1], rows.n, k, kv_size, w.source->k_bias.data()},
+                                {&w.v_proj, x[2], rows.n, v, kv_size, w.source->v_bias.data()}};
+  ops_.matmul(qkv_jobs);
+  store_kv(index, rows, q, k, v);
+  if (index == config_.num_hidden_layers - 1) keep_wanted(rows, q);
+  if (rows.n == 0) return;
+
+  attend(index, rows, q, attended);
+  const PackedMatrix* const o[] = {&w.o_proj};
+  const MatmulJob o_job[] = {{.w = &w.o_proj,
+                              .x = quantised(attended, rows.n, o)[0],
+                              .n_tokens = rows.n,
+                              .y = rows.residual,
+                              .y_stride = h,
+                              .accumulate = true}};
+  ops_.matmul(o_job);
+  tap("attention", index, rows.residual, rows.n);
+
+  normalise(rows.residual, w.source->post_attention_layernorm, rows.n, normed);
+  if (config_.architecture == Architecture::kQwen2Moe) {
+    sparse_mlp(w, normed, rows.n, rows.residual);
+  } else {
+    const MlpJob job[] = {{&w.mlp, normed, rows.n, rows.residual, true}};
+    mlps(job);
+  }
+  tap("output", index, rows.residual, rows.n);
+}
+
+// Rotates q and k in place and writes k and v into the pages.
+void CpuBackend::store_kv(int index, const Rows& rows, float* q, float* k, const float* v) {
+  const KernelTable& kernels = ops_.kernels();
+  const auto d = static_cast<size_t>(config_.head_dim);
+  const auto q_size = static_cast<size_t>(config_.q_size()), kv_size = static_cast<size_t>(config_.kv_size());
+  for (const BatchPart& part : rows.parts) {
+    ops_.for_rows(part.n_tokens, [&](int begin, int end) {
+      for (int i = begin; i < end; ++i) {
+        const auto row = static_cast<size_t>(part.row + i);
+        const int position = part.first_position + i;
+        const float* cos_sin = rows.cos_sin + row * d;
+        kernels.rope(q + row * q_size, cos_sin, config_.num_attention_heads, config_.head_dim);
+        kernels.rope(k + row * kv_size, cos_sin, config_.num_key_value_heads, config_.head_dim);
+        const KvPageId page = part.sequence->pages[static_cast<size_t>(position / kKvPageTokens)];
+        const size_t slot = static_cast<size_t>(position % kKvPageTokens) * d;
+        for (int head = 0; head < config_.num_key_value_heads; ++head) {
+          const size_t from = row * kv_size + static_cast<size_t>(head) * d;
+          kernels.to_half(k + from, config_.head_dim, kv_.keys(page, index, head) + slot);
+          kernels.to_half(v + from, config_.head_dim, kv_.values(page, index, head) + slot);
+        }
+      }
+    });
+  }
+}
+
+// Nothing after the last layer's keys and values depends on tokens whose logits are not wanted: drops them.
+void CpuBackend::keep_wanted(Rows& rows, float* q) const {
+  const auto h = static_cast<size_t>(config_.hidden_size), q_size = static_cast<size_t>(config_.q_size());
+  int kept = 0;
+  for (BatchPart& part : rows.parts) {
+    const int dropped = part.n_tokens - part.n_wanted;
+    const auto from = static_cast<size_t>(part.row + dropped), to = static_cast<size_t>(kept),
+               n = static_cast<size_t>(part.n_wanted);
+    std::memmove(rows.residual + to * h, rows.residual + from * h, n * h * sizeof(float));
+    std::memmove(q + to * q_size, q + from * q_size, n * q_size * sizeof(float));
+    part.row = kept;
+    part.begin += dropped;
+    part.first_position += dropped;
+    part.n_tokens = part.n_wanted;
+    kept += part.n_wanted;
+  }
+  rows.n = kept;
+}
+
+void CpuBackend::attend(int index, const Rows& rows, const float* q, float* out) {
+  // Queries that one task takes: enough to share the conversion of K and V, few enough to share out.
+  constexpr int kQueries = 32;
+  const int group = config_.group_size(), q_size = config_.q_size();
+  std::vector<AttentionArgs> tasks;
+  for (const BatchPart& part : rows.parts) {
+    const int n_pages = (part.first_position + part.n_tokens + kKvPageTokens - 1) / kKvPageTokens;
+    for (int head = 0; part.n_tokens > 0 && head < config_.num_key_value_heads; ++head) {
+      auto** keys = arena_.take<const uint16_t*>(static_cast<size_t>(n_pages));
+      auto** values = arena_.take<const uint16_t*>(static_cast<size_t>(n_pages));
+      for (int p = 0; p < n_pages; ++p) {
+        const KvPageId page = part.sequence->pages[static_cast<size_t>(p)];
+        keys[p] = kv_.keys(page, index, head);
+        values[p] = kv_.values(page, index, head);
+      }
+      for (int begin = 0; begin < part.n_tokens; begin += kQueries) {
+        const auto at = static_cast<size_t>(part.row + begin) * static_cast<size_t>(q_size) +
+                        static_cast<size_t>(head * group * config_.head_dim);
+        tasks.push_back({.q = q + at,
+                         .q_stride = q_size,
+                         .n_queries = std::min(kQueries, part.n_tokens - begin),
+                         .group = group,
+                         .head_dim = config_.head_dim,
+                         .k_pages = keys,
+                         .v_pages = values,
+                         .page_tokens = kKvPageTokens,
+                         .first_position = part.first_position + begin,
+                         .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
+                         .out = out + at,
+                         .out_stride = q_size,
+                         .scratch = nullptr});
+      }
+    }
+  }
+  // The longest first, so that no thread is left alone with a long one at the end.
+  std::stable_sort(tasks.begin(), tasks.end(), [](const AttentionArgs& a, const AttentionArgs& b) {
+    return a.first_position > b.first_position;
+  });
+  ops_.for_each(static_cast<int>(tasks.size()), [&](int task, int worker) {
+    AttentionArgs& args = tasks[static_cast<size_t>(task)];
+    args.scratch = attention_scratch_.data() + static_cast<size_t>(worker) * attention_scratch_bytes_;
+    ops_.kernels().attention(args);
+  });
+}
+
+void CpuBackend::head(const Rows& rows, std::span<const int32_t> label_rows, float* logits) {
+  if (rows.n == 0) return;
+  const ScratchArena::Scope scope(arena_);
+  const auto n = static_cast<size_t>(rows.n);
+  auto* normed = arena_.take<float>(n * static_cast<size_t>(config_.hidden_size));
+  normalise(rows.residual, weights_.model().weights().norm, rows.n, normed);
+  tap("norm", config_.num_hidden_layers, normed, rows.n);
+  const PackedMatrix& all = weights_.head();
+  const PackedMatrix* const matrices[] = {&all};
+  const void* x = quantised(normed, rows.n, matrices)[0];
+  if (label_rows.empty()) {
+    const MatmulJob job[] = {{&all, x, rows.n, logits, config_.vocab_size}};
+    ops_.matmul(job);
+    return;
+  }
+  // A row tile of the head is a matrix of its own: the tiles that hold the labels, then one column of each.
+  const size_t n_labels = label_rows.size();
+  std::vector<PackedMatrix> tiles(n_labels);
+  std::vector<MatmulJob> jobs(n_labels);
+  for (size_t i = 0; i < n_labels; ++i) {
+    const int tile = label_rows[i] / kRowTile;
+    tiles[i] = all;
+    tiles[i].data = static_cast<const std::byte*>(all.data) + static_cast<size_t>(tile) * all.row_tile_bytes;
+    tiles[i].rows = std::min(kRowTile, all.rows - tile * kRowTile);
+    jobs[i] = {&tiles[i], x, rows.n, arena_.take<float>(n * kRowTile), kRowTile};
+  }
+  ops_.matmul(jobs);
+  for (size_t i = 0; i < n_labels; ++i) {
+    for (size_t t = 0; t < n; ++t) {
+      logits[t * n_labels + i] = jobs[i].y[t * kRowTile + static_cast<size_t>(label_rows[i] % kRowTile)];
+    }
+  }
+}
+
+void CpuBackend::normalise(const float* x, const Vector& weight, int n, float* out) {
+  const auto h = static_cast<size_t>(config_.hidden_size);
+  ops_.for_rows(n, [&](int begin, int end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      ops_.kernels().rmsnorm(x + i * h, weight.data(), config_.hidden_size, config_.rms_norm_eps,
+                             out + i * h);
+    }
+  });
+}
+
+std::vector<const void*> CpuBackend::quantised(const float* x, int n,
+                                               std::span<const PackedMatrix* const> weights) {
+  const KernelTable& kernels = ops_.kernels();
+  std::vector<const void*> result;
+  std::vector<QuantizeJob> jobs;
+  for (const PackedMatrix* w : weights) {
+    auto same = std::find_if(jobs.begin(), jobs.end(), [&](const QuantizeJob& job) {
+      return kernels.activation_format(job.dtype) == kernels.activation_format(w->dtype);
+    });
+    if (same == jobs.end()) {
+      auto* out = arena_.take<std::byte>(kernels.activation_bytes(w->dtype, n, w->cols));
+      same = jobs.insert(jobs.end(), {w->dtype, x, n, w->cols, out});
+    }
+    result.push_back(same->out);
+  }
+  ops_.quantize(jobs);
+  return result;
+}
+
+// A damaged file shows as NaN or infinity somewhere; the last row has seen all the others.
+void CpuBackend::check_finite(const Rows& rows, int layer) const {
+  if (rows.n == 0) return;
+  const auto h = static_cast<size_t>(config_.hidden_size);
+  const float* last = rows.residual + static_cast<size_t>(rows.n - 1) * h;
+  if (!std::isfinite(std::accumulate(last, last + h, 0.0f))) {
+    throw Error(ErrorCode::kCorrupt, weights_.model().path().string() + ": layer " + std::to_string(layer) +
+                                         " gives numbers that are not finite; the file is damaged or needs a "
+                                         "higher precision");
+  }
+}
+
+void CpuBackend::tap(std::string_view stage, int layer, const float* values, int n) const {
+  if (tap_)
+    tap_(stage, layer, {values, static_cast<size_t>(n) * static_cast<size_t>(config_.hidden_size)}, n);
+}
+
+std::unique_ptr<Backend> make_cpu_backend(std::shared_ptr<const ModelFile> model,
+                                          const BackendOptions& options, const ProgressFn& progress) {
+  return std::make_unique<CpuBackend>(std::move(model), active_kernel_table(), options, progress);
+}
+
+}  // namespace lectern

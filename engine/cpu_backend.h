@@ -1,0 +1,78 @@
+// The forward pass on the CPU: the equations of Qwen2 in terms of the kernels of one bundle (cpu_ops.h).
+// Activations are float rows, [n_tokens, n] each; matmuls read them quantised. Not thread-safe.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/batch.h"
+#include "engine/cpu_kv.h"
+#include "engine/cpu_ops.h"
+#include "engine/cpu_weights.h"
+#include "engine/rope.h"
+#include "engine/scratch_arena.h"
+
+namespace lectern {
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(std::shared_ptr<const ModelFile> model, const KernelTable& kernels,
+             const BackendOptions& options, const ProgressFn& progress);
+
+  const Qwen2Config& config() const override { return config_; }
+  std::string describe() const override;
+  KvPagePool& kv_pages() override { return kv_.pool(); }
+  void copy_kv(KvPageId from, KvPageId to, int n) override { kv_.copy(from, to, n); }
+  void forward(const ForwardBatch& batch, std::vector<float>& logits, const CancelToken& cancel) override;
+  void set_tap(ActivationTap tap) override { tap_ = std::move(tap); }
+  const BackendOptions& options() const override { return options_; }
+  uint64_t weight_bytes_per_token() const override;
+
+ private:
+  // The rows of a piece on their way through the layers.
+  struct Rows {
+    std::vector<BatchPart> parts;
+    int n = 0;
+    float* residual = nullptr;       // [n, hidden_size]
+    const float* cos_sin = nullptr;  // [n, head_dim]
+  };
+  // One feed-forward block over some rows.
+  struct MlpJob {
+    const CpuMlp* mlp;
+    const float* x;  // [n_tokens, hidden_size], normalised
+    int n_tokens;
+    float* y;  // [n_tokens, hidden_size]
+    bool accumulate;
+  };
+
+  Rows embed(const BatchPiece& piece);
+  void layer(int index, Rows& rows);
+  void store_kv(int index, const Rows& rows, float* q, float* k, const float* v);
+  void attend(int index, const Rows& rows, const float* q, float* out);
+  void mlps(std::span<const MlpJob> jobs);
+  void sparse_mlp(const CpuLayer& layer, const float* x, int n, float* residual);
+  void head(const Rows& rows, std::span<const int32_t> label_rows, float* logits);
+
+  void normalise(const float* x, const Vector& weight, int n, float* out);
+  // x [n, cols] as the weights of each of `weights` read it: one pointer a matrix, equal for equal formats.
+  std::vector<const void*> quantised(const float* x, int n, std::span<const PackedMatrix* const> weights);
+  void keep_wanted(Rows& rows, float* q) const;
+  void check_finite(const Rows& rows, int layer) const;
+  void tap(std::string_view stage, int layer, const float* values, int n) const;
+
+  BackendOptions options_;
+  const Qwen2Config config_;
+  ThreadPool pool_;
+  CpuOps ops_;
+  CpuWeights weights_;
+  CpuKv kv_;
+  Rope rope_;
+  ScratchArena arena_;
+  AnonymousMemory attention_scratch_;  // one part a worker
+  size_t attention_scratch_bytes_;
+  ActivationTap tap_;
+};
+
+}  // namespace lectern
