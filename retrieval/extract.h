@@ -24,6 +24,14 @@ struct ExtractLimits {
 // files).
 std::string detect_format(const std::filesystem::path& path, std::string_view first_bytes);
 
+// detect_format of a file on disk; reads its first 8 KB. Throws Error(kIo) when it cannot be read.
+std::string detect_file_format(const std::filesystem::path& path);
+
+// A path as text for people: well-formed UTF-8 on one line, whatever the file system allows in names.
+std::string display_name(const std::filesystem::path& path);
+
+// Throws Error: kNotFound, kIo, kUnsupported (binary, special or encrypted files), kCorrupt,
+// kResourceExhausted (over a limit), kCancelled.
 Document extract_file(const std::filesystem::path& path, const ExtractLimits& limits,
                       const CancelToken& cancel);
 // From memory, for `format` as detect_format names it ("pdf" is not available here). `name` is for errors and

@@ -1,0 +1,170 @@
+#include "retrieval/extract.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/utf8.h"
+#include "retrieval/charset.h"
+#include "retrieval/extract_formats.h"
+#include "retrieval/text_builder.h"
+
+namespace lectern {
+namespace {
+
+constexpr size_t kDetectBytes = 8 << 10;
+
+struct Extension {
+  std::string_view extension, format;
+};
+
+constexpr std::array kExtensions{
+    Extension{".md", "markdown"},  Extension{".markdown", "markdown"}, Extension{".mdx", "markdown"},
+    Extension{".qmd", "markdown"}, Extension{".rmd", "markdown"},      Extension{".txt", "text"},
+    Extension{".text", "text"},    Extension{".log", "text"},          Extension{".rst", "text"},
+    Extension{".org", "text"},     Extension{".tex", "text"},          Extension{".adoc", "text"},
+    Extension{".srt", "text"},     Extension{".vtt", "text"},
+};
+
+constexpr std::array<std::string_view, 72> kCodeExtensions{
+    ".c",      ".h",     ".cc",  ".cpp",   ".cxx",  ".hh",   ".hpp",  ".hxx",  ".cu",  ".cuh",  ".m",
+    ".mm",     ".py",    ".pyi", ".rb",    ".pl",   ".pm",   ".php",  ".lua",  ".tcl", ".r",    ".jl",
+    ".js",     ".mjs",   ".cjs", ".jsx",   ".ts",   ".tsx",  ".vue",  ".java", ".kt",  ".kts",  ".scala",
+    ".groovy", ".go",    ".rs",  ".swift", ".cs",   ".fs",   ".vb",   ".hs",   ".ml",  ".mli",  ".ex",
+    ".exs",    ".erl",   ".clj", ".lisp",  ".el",   ".scm",  ".sh",   ".bash", ".zsh", ".fish", ".ps1",
+    ".bat",    ".sql",   ".css", ".scss",  ".less", ".toml", ".yaml", ".yml",  ".ini", ".cfg",  ".conf",
+    ".cmake",  ".proto", ".v",   ".sv",    ".asm",  ".s",
+};
+
+constexpr std::array<std::string_view, 5> kCodeNames{"makefile", "dockerfile", "cmakelists.txt", "rakefile",
+                                                     "jenkinsfile"};
+
+std::string lower_ascii(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
+std::string format_by_name(const std::filesystem::path& path) {
+  const std::string name = lower_ascii(path.filename().string());
+  const std::string extension = lower_ascii(path.extension().string());
+  if (std::find(kCodeNames.begin(), kCodeNames.end(), name) != kCodeNames.end()) return "code";
+  for (const Extension& known : kExtensions)
+    if (extension == known.extension) return std::string(known.format);
+  if (std::find(kCodeExtensions.begin(), kCodeExtensions.end(), extension) != kCodeExtensions.end())
+    return "code";
+  return "";
+}
+
+using Extractor = void (*)(std::string bytes, const ExtractContext& context, Document& document);
+
+struct Format {
+  std::string_view name;
+  Extractor extract;
+};
+
+constexpr std::array kFormats{
+    Format{"text", set_text},
+    Format{"markdown", extract_markdown},
+    Format{"code", extract_code},
+};
+
+// The file's name without folder and extension, as well-formed text on one line.
+std::string stem_title(const std::string& name) {
+  std::string stem = utf8::repair(std::filesystem::path(name).stem().string());
+  replace_controls(stem);
+  return heading_label(stem);
+}
+
+void choose_title(const std::string& name, Document& document) {
+  document.title = heading_label(document.title);
+  if (!document.title.empty()) return;
+  // Source code is known by its file's name, not by its first function.
+  if (document.format != "code" && !document.headings.empty())
+    document.title = document.headings.front().text;
+  if (document.title.empty()) document.title = stem_title(name);
+}
+
+Document extract(std::string bytes, const std::string& format, const ExtractContext& context) {
+  for (const Format& known : kFormats) {
+    if (known.name != format) continue;
+    Document document;
+    document.format = format;
+    known.extract(std::move(bytes), context, document);
+    choose_title(context.name, document);
+    return document;
+  }
+  throw Error(ErrorCode::kUnsupported,
+              context.name + ": is in the format \"" + format + "\", which cannot be read here");
+}
+
+std::string megabytes(uint64_t bytes) {
+  return std::to_string(bytes >> 20);
+}
+
+}  // namespace
+
+void set_text(std::string bytes, const ExtractContext& context, Document& document) {
+  DecodedText decoded = decode_text(std::move(bytes), context.name);
+  if (decoded.n_replaced > 0)
+    document.warnings.push_back(std::to_string(decoded.n_replaced) + " places are not valid " +
+                                decoded.charset + " and were replaced by U+FFFD");
+  document.text = std::move(decoded.text);
+  if (document.text.size() > context.limits.max_text_bytes)
+    throw Error(ErrorCode::kResourceExhausted, context.name + ": holds more than " +
+                                                   megabytes(context.limits.max_text_bytes) + " MB of text");
+}
+
+std::string detect_format(const std::filesystem::path& path, std::string_view first_bytes) {
+  const std::string format = format_by_name(path);
+  if (looks_binary(first_bytes)) return "";
+  return format.empty() ? "text" : format;
+}
+
+std::string detect_file_format(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string first(kDetectBytes, '\0');
+  file.read(first.data(), static_cast<std::streamsize>(first.size()));
+  if (file.bad() || !file.is_open()) throw Error(ErrorCode::kIo, display_name(path) + ": cannot be read");
+  first.resize(static_cast<size_t>(file.gcount()));
+  return detect_format(path, first);
+}
+
+std::string display_name(const std::filesystem::path& path) {
+  std::string name = utf8::repair(path.string());
+  replace_controls(name);
+  std::replace(name.begin(), name.end(), '\n', ' ');
+  std::replace(name.begin(), name.end(), '\r', ' ');
+  return name;
+}
+
+Document extract_text(std::string_view bytes, const std::string& format, const std::string& name,
+                      const ExtractLimits& limits) {
+  return extract(std::string(bytes), format, {name, limits});
+}
+
+Document extract_file(const std::filesystem::path& path, const ExtractLimits& limits,
+                      const CancelToken& cancel) {
+  cancel.throw_if_cancelled();
+  const std::string name = display_name(path);
+  std::error_code failure;
+  const auto status = std::filesystem::status(path, failure);
+  if (!std::filesystem::exists(status)) throw Error(ErrorCode::kNotFound, name + ": no such file");
+  if (!std::filesystem::is_regular_file(status))
+    throw Error(ErrorCode::kUnsupported, name + ": is not a regular file");
+  const uint64_t size = std::filesystem::file_size(path, failure);
+  if (!failure && size > limits.max_file_bytes)
+    throw Error(ErrorCode::kResourceExhausted, name + ": is " + megabytes(size) +
+                                                   " MB large, more than the limit of " +
+                                                   megabytes(limits.max_file_bytes) + " MB");
+  std::string bytes = read_file(path, limits.max_file_bytes);
+  const std::string format = detect_format(path, std::string_view(bytes).substr(0, kDetectBytes));
+  if (format.empty())
+    throw Error(ErrorCode::kUnsupported, name + ": is a binary file, not a document that can be read");
+  return extract(std::move(bytes), format, {name, limits});
+}
+
+}  // namespace lectern
