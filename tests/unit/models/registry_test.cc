@@ -45,7 +45,8 @@ TEST_CASE("models are found by id, by id without quantisation, in any case") {
   CHECK(find_model("") == nullptr);
 }
 
-TEST_CASE("--model is a path that exists, or an id that is downloaded; else the error says what to do") {
+TEST_CASE(
+    "a model is named by a path that exists or an id that is downloaded and else the error says what to do") {
   const TempFolder cache;
   const ScopedVariable xdg("XDG_CACHE_HOME", cache.path().string());
   const std::string id = "qwen2.5-coder-0.5b-instruct";
