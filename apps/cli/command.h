@@ -50,6 +50,9 @@ CLI::App* add_command(CLI::App& parent, const std::string& name, const std::stri
 void register_commands(CLI::App& app, Program& program);
 
 // In the order of the help text.
+void register_models(CLI::App& app, Program& program);
+void register_pull(CLI::App& app, Program& program);
+void register_doctor(CLI::App& app, Program& program);
 void register_completion(CLI::App& app, Program& program);
 
 }  // namespace lectern::cli

@@ -1,0 +1,166 @@
+// lectern doctor: what this machine has, and what is missing for which command.
+#include <unistd.h>
+
+#include <filesystem>
+#include <vector>
+
+#include "apps/cli/command.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/subprocess.h"
+#include "base/thread_pool.h"
+#include "kernels/cpu/dispatch.h"
+#include "models/registry.h"
+
+namespace lectern::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+enum class State { kGood, kWarning, kBad };
+
+struct Finding {
+  std::string name;
+  State state = State::kGood;
+  std::string value;
+  std::string advice;  // what to do about it; empty when it is good
+};
+
+std::string_view to_string(State state) {
+  switch (state) {
+    case State::kGood:
+      return "ok";
+    case State::kWarning:
+      return "warning";
+    case State::kBad:
+      return "bad";
+  }
+  return "";
+}
+
+Finding check_kernels() {
+  Finding finding{.name = "processor"};
+  for (const KernelTable* table : all_kernel_tables())
+    finding.value += (finding.value.empty() ? "" : ", ") + std::string(table->name) +
+                     (can_run(*table) ? "" : " (cannot run here)");
+  try {
+    finding.value = "uses " + std::string(active_kernel_table().name) + " of " + finding.value + "; " +
+                    plural(ThreadPool::default_size(), "thread");
+  } catch (const Error& error) {
+    finding.state = State::kBad;
+    finding.advice = error.what();
+  }
+  return finding;
+}
+
+Finding check_memory() {
+  const auto pages = static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES));
+  const auto page_bytes = static_cast<uint64_t>(::sysconf(_SC_PAGE_SIZE));
+  const uint64_t bytes = pages * page_bytes;
+  Finding finding{.name = "memory", .value = format_bytes(bytes)};
+  if (bytes < uint64_t{3} << 30) {
+    finding.state = State::kWarning;
+    finding.advice = "the default model needs about 2 GB; use the 0.5B model on this machine";
+  }
+  return finding;
+}
+
+// A program that one part of lectern starts.
+Finding check_program(const std::string& name, const std::vector<std::string>& command,
+                      const std::string& advice) {
+  Finding finding{.name = name};
+  try {
+    const SubprocessResult result = run_subprocess(command, {.max_seconds = 20}, CancelToken());
+    const std::string said = result.out.empty() ? result.err : result.out;
+    finding.value = said.substr(0, said.find('\n'));
+    if (result.exit_code == 0) return finding;
+  } catch (const Error&) {
+    finding.value = "not found";
+  }
+  finding.state = State::kWarning;
+  finding.advice = advice;
+  return finding;
+}
+
+Finding check_model() {
+  const ModelEntry& entry = *find_model(default_model_id());
+  int installed = 0;
+  for (const ModelEntry& other : registry()) installed += is_installed(other) ? 1 : 0;
+  Finding finding{.name = "models", .value = plural(installed, "model") + " in " + models_folder().string()};
+  if (!is_installed(entry)) {
+    finding.state = State::kWarning;
+    finding.advice = "the default model is not there; get it with: lectern pull";
+  }
+  return finding;
+}
+
+Finding check_folder(const std::string& name, const fs::path& folder) {
+  Finding finding{.name = name, .value = folder.string()};
+  fs::path existing = folder;
+  std::error_code error;
+  while (!existing.empty() && !fs::exists(existing, error) && existing != existing.parent_path())
+    existing = existing.parent_path();
+  if (::access(existing.c_str(), W_OK) != 0) {
+    finding.state = State::kBad;
+    finding.advice = existing.string() + " cannot be written";
+    return finding;
+  }
+  const fs::space_info space = fs::space(existing, error);
+  if (!error) finding.value += ", " + format_bytes(space.available) + " free";
+  return finding;
+}
+
+int doctor(Program& program) {
+  const std::vector<Finding> findings = {
+      {.name = "lectern", .value = LECTERN_VERSION},
+      check_kernels(),
+      check_memory(),
+      check_program("pdftotext", {"pdftotext", "-v"},
+                    "PDF files cannot be read; Debian: apt install poppler-utils"),
+      check_program("pip", {"python3", "-m", "pip", "--version"},
+                    "models cannot be pulled from package registries; Debian: apt install python3-pip"),
+      check_model(),
+      check_folder("models folder", models_folder()),
+      check_folder("data folder", data_folder()),
+      check_folder("settings folder", config_folder()),
+  };
+  Output& out = program.output();
+  bool healthy = true;
+  Json list = Json::array();
+  for (const Finding& finding : findings) {
+    healthy = healthy && finding.state != State::kBad;
+    if (out.json()) {
+      list.push_back(Json{{"name", finding.name},
+                          {"state", std::string(to_string(finding.state))},
+                          {"value", finding.value},
+                          {"advice", finding.advice}});
+      continue;
+    }
+    std::string line = finding.name +
+                       std::string(finding.name.size() < 16 ? 16 - finding.name.size() : 1, ' ') +
+                       finding.value;
+    if (finding.state != State::kGood)
+      line += "\n" + std::string(16, ' ') +
+              out.bold(std::string(to_string(finding.state)) + ": " + finding.advice);
+    out.print_line(line);
+  }
+  if (out.json()) {
+    Json result = json_result("doctor");
+    result["healthy"] = healthy;
+    result["findings"] = list;
+    out.print_json(result);
+  }
+  return healthy ? kExitFound : kExitFailure;
+}
+
+}  // namespace
+
+void register_doctor(CLI::App& app, Program& program) {
+  CLI::App* command = add_command(app, "doctor", "Show what this machine offers and what is missing",
+                                  "  lectern doctor\n"
+                                  "  lectern doctor --json\n");
+  add_output_options(command, program.options);
+  program.on_run(command, [&program] { return doctor(program); });
+}
+
+}  // namespace lectern::cli
