@@ -11,6 +11,9 @@
 namespace lectern {
 namespace {
 
+// Beyond the capacity asked for: sequences that share a partly filled page each hold a copy of it.
+constexpr int kSparePages = 8;
+
 // The cache may take a quarter of what memory the weights leave.
 int64_t default_kv_tokens(const Qwen2Config& config) {
   const int64_t affordable = available_memory_bytes() / 4 / CpuKv::bytes_per_token(config);
@@ -38,7 +41,7 @@ CpuBackend::CpuBackend(std::shared_ptr<const ModelFile> model, const KernelTable
       pool_(options_.n_threads),
       ops_(kernels, pool_),
       weights_(std::move(model), kernels, pool_, progress),
-      kv_(config_, static_cast<int>(options_.kv_tokens / kKvPageTokens)),
+      kv_(config_, static_cast<int>(options_.kv_tokens / kKvPageTokens) + kSparePages),
       rope_(config_),
       attention_scratch_bytes_(
           (kernels.attention_scratch_bytes(config_.group_size(), config_.head_dim, kKvPageTokens) + 63) / 64 *

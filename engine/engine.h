@@ -58,6 +58,8 @@ class Engine {
 
   static std::unique_ptr<Engine> load(const std::filesystem::path& model, const Options& options,
                                       const ProgressFn& progress = {});
+  static std::unique_ptr<Engine> load(std::shared_ptr<const ModelFile> model, const Options& options,
+                                      const ProgressFn& progress = {});
   ~Engine();
 
   const Qwen2Config& config() const;
@@ -69,17 +71,23 @@ class Engine {
   int context_tokens() const;
 
   // The KV of the longest prefix shared with an earlier request is reused. Throws Error(kResourceExhausted)
-  // when the prompt and one new token do not fit the context: nothing is cut silently.
+  // when the prompt and one new token do not fit the context: nothing is cut silently. Ends with kLength when
+  // max_new_tokens or the context is reached, and with kCancelled, not an Error, when `cancel` is set or
+  // `on_text` (which may be empty) returns false.
   GenerateResult generate(const GenerateRequest& request, const TextCallback& on_text,
                           const CancelToken& cancel);
 
-  // Sum and number of log-probabilities of each continuation after its prompt.
+  // Sum and number of log-probabilities of each continuation after its prompt, over the whole vocabulary.
+  // What several items begin with is computed once.
+  // Both score functions refuse empty prompts (kInvalidArgument) and items beyond the context
+  // (kResourceExhausted); `cancel` makes them throw Error(kCancelled).
   struct Score {
     double log_probability = 0;
     int n_tokens = 0;
   };
   std::vector<Score> score(std::span<const ScoreItem> items, const CancelToken& cancel);
-  // Log-probabilities of `labels` as the next token after each prompt: [prompts, labels].
+  // Log-probabilities of `labels` as the next token after each prompt, given that it is one of them (only
+  // their rows of the head are computed): [prompts, labels].
   std::vector<float> score_labels(std::span<const std::vector<int32_t>> prompts,
                                   std::span<const int32_t> labels, const CancelToken& cancel);
 

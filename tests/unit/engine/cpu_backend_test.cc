@@ -1,14 +1,12 @@
 #include <cmath>
 #include <limits>
-#include <map>
 #include <numeric>
 #include <string>
 
 #include "base/error.h"
 #include "engine/backend.h"
-#include "engine/cpu_backend.h"
-#include "kernels/cpu/dispatch.h"
 #include "tests/support/catch.h"
+#include "tests/support/engine_fixtures.h"
 #include "tests/support/tiny_model.h"
 
 using namespace lectern;
@@ -16,32 +14,10 @@ using namespace lectern::test;
 
 namespace {
 
-std::vector<int32_t> some_tokens(int n, int seed = 7) {
-  std::vector<int32_t> tokens;
-  for (int i = 0; i < n; ++i) tokens.push_back((i * 37 + i * i * 11 + seed) % 256);
-  return tokens;
-}
-
 std::unique_ptr<Backend> backend_of(std::shared_ptr<const ModelFile> model, int chunk = 512,
                                     int threads = 2) {
   return make_cpu_backend(std::move(model),
                           {.n_threads = threads, .kv_tokens = 1024, .prefill_chunk_tokens = chunk}, {});
-}
-
-// Appends `tokens` to the sequence; returns the logits of the last n_logits of them.
-std::vector<float> run(Backend& backend, KvSequence& sequence, std::span<const int32_t> tokens, int n_logits,
-                       std::span<const int32_t> label_rows = {}) {
-  sequence.reserve(static_cast<int>(tokens.size()));
-  const SequenceSlice slice[] = {{tokens, sequence.length(), sequence.pages(), n_logits}};
-  std::vector<float> logits;
-  backend.forward({slice, label_rows}, logits, CancelToken());
-  sequence.advance(static_cast<int>(tokens.size()));
-  return logits;
-}
-
-std::vector<float> run_all(Backend& backend, std::span<const int32_t> tokens) {
-  KvSequence sequence(backend.kv_pages());
-  return run(backend, sequence, tokens, static_cast<int>(tokens.size()));
 }
 
 double largest_difference(std::span<const float> got, const Rows& expected) {

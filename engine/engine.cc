@@ -1,0 +1,158 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <utility>
+
+#include "base/error.h"
+#include "engine/generation.h"
+#include "engine/memory.h"
+#include "engine/prefix_cache.h"
+#include "engine/shared_prefix.h"
+#include "kernels/cpu/dispatch.h"
+
+namespace lectern {
+
+struct Engine::Impl {
+  Impl(std::shared_ptr<const ModelFile> model, const Options& options, const ProgressFn& progress)
+      : file(std::move(model)),
+        tokenizer(file->vocabulary(), file->path().string()),
+        chat_template(tokenizer, file->config()),
+        backend(make_cpu_backend(file, options.backend, progress)),
+        cache(*backend) {}
+
+  int context_tokens() const {
+    return static_cast<int>(
+        std::min<int64_t>(file->config().max_position_embeddings, backend->options().kv_tokens));
+  }
+
+  void check_fits(size_t n_tokens, const std::string& what) const {
+    if (n_tokens <= static_cast<size_t>(context_tokens())) return;
+    const bool cache_is_smaller = context_tokens() < file->config().max_position_embeddings;
+    throw Error(ErrorCode::kResourceExhausted,
+                what + " are " + std::to_string(n_tokens) + " tokens, " +
+                    (cache_is_smaller ? "the KV cache holds " : "the model's context is ") +
+                    std::to_string(context_tokens()) + "; shorten the text" +
+                    (cache_is_smaller ? " or raise the cache's capacity" : ""));
+  }
+
+  std::shared_ptr<const ModelFile> file;
+  Tokenizer tokenizer;
+  ChatTemplate chat_template;
+  std::unique_ptr<Backend> backend;
+  PrefixCache cache;
+  std::mutex mutex;  // held by the call that uses backend and cache
+};
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+
+std::unique_ptr<Engine> Engine::load(const std::filesystem::path& model, const Options& options,
+                                     const ProgressFn& progress) {
+  return load(ModelFile::open(model), options, progress);
+}
+
+std::unique_ptr<Engine> Engine::load(std::shared_ptr<const ModelFile> model, const Options& options,
+                                     const ProgressFn& progress) {
+  return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(std::move(model), options, progress)));
+}
+
+const Qwen2Config& Engine::config() const {
+  return impl_->file->config();
+}
+const Tokenizer& Engine::tokenizer() const {
+  return impl_->tokenizer;
+}
+const ChatTemplate& Engine::chat_template() const {
+  return impl_->chat_template;
+}
+const ModelFile& Engine::model_file() const {
+  return *impl_->file;
+}
+int Engine::context_tokens() const {
+  return impl_->context_tokens();
+}
+Backend& Engine::backend() {
+  return *impl_->backend;
+}
+
+std::string Engine::describe() const {
+  return config().name + " (" + impl_->file->quantisation() + ", " +
+         describe_bytes(static_cast<double>(impl_->file->file_bytes())) + ") on " +
+         impl_->backend->describe() + ", context of " + std::to_string(context_tokens()) + " tokens";
+}
+
+GenerateResult Engine::generate(const GenerateRequest& request, const TextCallback& on_text,
+                                const CancelToken& cancel) {
+  const std::lock_guard lock(impl_->mutex);
+  validate(request.sampling);
+  if (request.prompt.empty()) throw Error(ErrorCode::kInvalidArgument, "the prompt is empty");
+  if (request.max_new_tokens < 0) {
+    throw Error(ErrorCode::kInvalidArgument, "max_new_tokens cannot be negative");
+  }
+  impl_->check_fits(request.prompt.size() + 1, "a prompt and one new token");
+  const Generation::Model model = {*impl_->backend, impl_->cache, impl_->tokenizer,
+                                   impl_->chat_template.stop_tokens(), impl_->context_tokens()};
+  return Generation(model, request, on_text, cancel).run();
+}
+
+std::vector<Engine::Score> Engine::score(std::span<const ScoreItem> items, const CancelToken& cancel) {
+  const std::lock_guard lock(impl_->mutex);
+  std::vector<Score> scores(items.size());
+  std::vector<PrefixItem> runs;
+  std::vector<size_t> item_of_run;  // items without a continuation have nothing to run
+  for (size_t i = 0; i < items.size(); ++i) {
+    const auto& [prompt, continuation] = items[i];
+    if (prompt.empty()) throw Error(ErrorCode::kInvalidArgument, "the prompt of a score item is empty");
+    impl_->check_fits(prompt.size() + continuation.size(), "a prompt and its continuation");
+    for (const int32_t token : continuation) {
+      if (token < 0 || token >= config().vocab_size) {
+        throw Error(ErrorCode::kInvalidArgument,
+                    "token " + std::to_string(token) + " of a continuation is outside the vocabulary");
+      }
+    }
+    if (continuation.empty()) continue;
+    // The last token is only predicted, not read.
+    PrefixItem run{.tokens = prompt, .n_logits = static_cast<int>(continuation.size())};
+    run.tokens.insert(run.tokens.end(), continuation.begin(), continuation.end() - 1);
+    runs.push_back(std::move(run));
+    item_of_run.push_back(i);
+  }
+  const auto consume = [&](size_t run, int first_row, int n_rows, std::span<float> logits) {
+    const size_t item = item_of_run[run], columns = logits.size() / static_cast<size_t>(n_rows);
+    for (int row = 0; row < n_rows; ++row) {
+      const auto values = logits.subspan(static_cast<size_t>(row) * columns, columns);
+      const int32_t token = items[item].continuation[static_cast<size_t>(first_row + row)];
+      const float logit = values[static_cast<size_t>(token)];
+      scores[item].log_probability +=
+          logit - active_kernel_table().softmax(values.data(), static_cast<int64_t>(columns));
+      ++scores[item].n_tokens;
+    }
+  };
+  SharedPrefixRun(*impl_->backend, impl_->cache, {}, consume, cancel).run(runs);
+  return scores;
+}
+
+std::vector<float> Engine::score_labels(std::span<const std::vector<int32_t>> prompts,
+                                        std::span<const int32_t> labels, const CancelToken& cancel) {
+  const std::lock_guard lock(impl_->mutex);
+  if (labels.empty()) throw Error(ErrorCode::kInvalidArgument, "there are no labels to score");
+  std::vector<PrefixItem> runs;
+  for (const auto& prompt : prompts) {
+    if (prompt.empty()) throw Error(ErrorCode::kInvalidArgument, "a prompt to score is empty");
+    impl_->check_fits(prompt.size() + 1, "a prompt and one label");
+    runs.push_back({.tokens = prompt, .n_logits = 1});
+  }
+  std::vector<float> scores(prompts.size() * labels.size());
+  const auto consume = [&](size_t run, int, int, std::span<float> logits) {
+    float* out = scores.data() + run * labels.size();
+    std::copy(logits.begin(), logits.end(), out);
+    const float log_sum = active_kernel_table().softmax(logits.data(), static_cast<int64_t>(logits.size()));
+    for (size_t i = 0; i < labels.size(); ++i) out[i] -= log_sum;
+  };
+  SharedPrefixRun(*impl_->backend, impl_->cache, labels, consume, cancel).run(runs);
+  return scores;
+}
+
+}  // namespace lectern

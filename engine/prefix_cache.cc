@@ -1,0 +1,66 @@
+#include "engine/prefix_cache.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace lectern {
+namespace {
+
+constexpr size_t kMaxEntries = 32;  // looked through one by one
+
+}  // namespace
+
+size_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
+  const auto ends = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+  return static_cast<size_t>(ends.first - a.begin());
+}
+
+KvSequence PrefixCache::longest(std::span<const int32_t> tokens) {
+  size_t best_length = 0;
+  auto best = entries_.end();
+  for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+    const size_t length = common_prefix(entry->tokens, tokens);
+    if (length > best_length) {
+      best_length = length;
+      best = entry;
+    }
+  }
+  if (best == entries_.end()) return KvSequence(backend_.kv_pages());
+  entries_.splice(entries_.end(), entries_, best);  // used last, given up last
+  return fork(best->sequence, static_cast<int>(best_length));
+}
+
+KvSequence PrefixCache::fork(const KvSequence& sequence, int length) {
+  KvSequence result = sequence.fork(length);
+  const int rest = length - result.length();
+  if (rest == 0) return result;
+  const KvPageId partial = sequence.pages()[result.pages().size()];
+  // `sequence` may itself be the last entry: it is not given up for its own copy.
+  while (backend_.kv_pages().n_free() == 0 && entries_.size() > 1) entries_.pop_front();
+  if (backend_.kv_pages().n_free() == 0) return result;
+  result.reserve(rest);
+  backend_.copy_kv(partial, result.pages().back(), rest);
+  result.advance(rest);
+  return result;
+}
+
+void PrefixCache::reserve(KvSequence& sequence, int n) {
+  const int needed =
+      (sequence.length() + n + kKvPageTokens - 1) / kKvPageTokens - static_cast<int>(sequence.pages().size());
+  while (backend_.kv_pages().n_free() < needed && !entries_.empty()) entries_.pop_front();
+  sequence.reserve(n);
+}
+
+void PrefixCache::keep(std::span<const int32_t> tokens, KvSequence sequence) {
+  LECTERN_CHECK(static_cast<size_t>(sequence.length()) == tokens.size());
+  if (tokens.empty()) return;
+  sequence.truncate(sequence.length());  // pages that were reserved and not filled
+  entries_.remove_if(
+      [&](const Entry& entry) { return common_prefix(entry.tokens, tokens) == entry.tokens.size(); });
+  entries_.push_back({{tokens.begin(), tokens.end()}, std::move(sequence)});
+  if (entries_.size() > kMaxEntries) entries_.pop_front();
+}
+
+}  // namespace lectern

@@ -1,0 +1,43 @@
+// Remembers the KV of recent sequences, so that a request that begins like an earlier one need not read that
+// beginning again. Pages are shared by reference; the oldest sequences are given up when pages are needed.
+// Used by the engine thread; the backend must outlive it.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <span>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/kv_cache.h"
+
+namespace lectern {
+
+class PrefixCache {
+ public:
+  explicit PrefixCache(Backend& backend) : backend_(backend) {}
+
+  // A new sequence that holds as much of the beginning of `tokens` as some remembered sequence has.
+  KvSequence longest(std::span<const int32_t> tokens);
+  // The first `length` positions of `sequence` as a sequence of its own. A partly filled page is copied, or,
+  // when there is no room for the copy, left out.
+  KvSequence fork(const KvSequence& sequence, int length);
+  // Room for n more positions, at the expense of the oldest remembered sequences.
+  void reserve(KvSequence& sequence, int n);
+  // Remembers `sequence`, which holds the KV of `tokens`.
+  void keep(std::span<const int32_t> tokens, KvSequence sequence);
+
+ private:
+  struct Entry {
+    std::vector<int32_t> tokens;
+    KvSequence sequence;
+  };
+
+  Backend& backend_;
+  std::list<Entry> entries_;  // the longest unused first
+};
+
+// How many tokens two sequences have in common at their beginning.
+size_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b);
+
+}  // namespace lectern
