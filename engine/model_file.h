@@ -16,7 +16,13 @@ namespace lectern {
 
 // What the tokenizer is built from.
 struct Vocabulary {
-  enum class TokenType : uint8_t { kNormal, kControl, kUnused };
+  enum class TokenType : uint8_t {
+    kNormal,
+    kControl,  // "<|im_end|>": never made from text, never printed (GGUF type 3; added_tokens with special:
+               // true)
+    kAdded,    // "<tool_call>": never made from text, but printed (GGUF type 4; special: false)
+    kUnused,   // padding rows (GGUF type 5)
+  };
   std::vector<std::string>
       tokens;                    // by id, in the byte-level alphabet (the printable stand-ins of GPT-2's BPE)
   std::vector<TokenType> types;  // by id

@@ -29,10 +29,14 @@ class Tokenizer {
 
   // The bytes of a token; control tokens give "" (they are not text). May be a part of a UTF-8 sequence.
   std::string_view token_bytes(int32_t id) const;
+  // The bytes of the tokens, one after another: well-formed UTF-8 only if the tokens are whole characters.
   std::string decode(std::span<const int32_t> ids) const;
 
-  // Id of a control token such as "<|im_end|>"; throws Error(kCorrupt) when the vocabulary lacks it.
+  // Id of a control or added token such as "<|im_end|>" or "<tool_call>"; throws Error(kCorrupt) when the
+  // vocabulary lacks it.
   int32_t control_token(std::string_view text) const;
+  bool has_control_token(std::string_view text) const;
+  // True for ids that are not text: control and unused tokens, and ids outside [0, size()).
   bool is_control(int32_t id) const;
   // Ids the sampler may produce are [0, size()); the model's vocabulary may have more rows.
   int32_t size() const;

@@ -7,6 +7,7 @@ function(lectern_test name)
   target_link_libraries(${name} PRIVATE lectern_flags lectern_test_main ${ARG_LIBRARIES})
   # Catch2's assertions are large templates: optimising the test files themselves only costs build time.
   target_compile_options(${name} PRIVATE -O1 -g0)
+  target_compile_definitions(${name} PRIVATE LECTERN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   catch_discover_tests(${name}
     TEST_PREFIX "${name}: "
     PROPERTIES LABELS "${ARG_LABELS}" SKIP_REGULAR_EXPRESSION "SKIPPED: " TIMEOUT 600)
