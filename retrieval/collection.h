@@ -18,11 +18,6 @@
 
 namespace lectern {
 
-struct FileWarning {
-  std::string path;
-  std::string reason;
-};
-
 struct IndexReport {
   int added = 0, changed = 0, renamed = 0, removed = 0, unchanged = 0;
   uint64_t bytes_read = 0;

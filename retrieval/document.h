@@ -20,9 +20,15 @@ struct PageStart {
   int number = 1;
 };
 
+// A file that was skipped or read in part, and why.
+struct FileWarning {
+  std::string path;
+  std::string reason;
+};
+
 struct Document {
   std::string text;
-  std::string format;                // "text", "markdown", "html", "pdf", "docx", "epub", "code"
+  std::string format;                // "text", "markdown", "code", "html", "pdf", "docx", "epub", ...
   std::string title;                 // from the document, else the first heading, else the file's stem
   std::vector<Heading> headings;     // ascending offsets
   std::vector<PageStart> pages;      // ascending offsets; empty when the format has no pages

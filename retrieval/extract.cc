@@ -26,7 +26,8 @@ constexpr std::array kExtensions{
     Extension{".qmd", "markdown"}, Extension{".rmd", "markdown"},      Extension{".txt", "text"},
     Extension{".text", "text"},    Extension{".log", "text"},          Extension{".rst", "text"},
     Extension{".org", "text"},     Extension{".tex", "text"},          Extension{".adoc", "text"},
-    Extension{".srt", "text"},     Extension{".vtt", "text"},
+    Extension{".srt", "text"},     Extension{".vtt", "text"},          Extension{".html", "html"},
+    Extension{".htm", "html"},     Extension{".xhtml", "html"},
 };
 
 constexpr std::array<std::string_view, 72> kCodeExtensions{
@@ -59,6 +60,13 @@ std::string format_by_name(const std::filesystem::path& path) {
   return "";
 }
 
+// A page saved under another name. Only its first words count: any text may hold a tag somewhere.
+bool looks_like_html(std::string_view bytes) {
+  const size_t begin = std::min(bytes.find_first_not_of(" \t\r\n\xEF\xBB\xBF"), bytes.size());
+  const std::string start = lower_ascii(std::string(bytes.substr(begin, 32)));
+  return start.starts_with("<!doctype html") || start.starts_with("<html");
+}
+
 using Extractor = void (*)(std::string bytes, const ExtractContext& context, Document& document);
 
 struct Format {
@@ -70,6 +78,7 @@ constexpr std::array kFormats{
     Format{"text", set_text},
     Format{"markdown", extract_markdown},
     Format{"code", extract_code},
+    Format{"html", extract_html},
 };
 
 // The file's name without folder and extension, as well-formed text on one line.
@@ -121,7 +130,8 @@ void set_text(std::string bytes, const ExtractContext& context, Document& docume
 std::string detect_format(const std::filesystem::path& path, std::string_view first_bytes) {
   const std::string format = format_by_name(path);
   if (looks_binary(first_bytes)) return "";
-  return format.empty() ? "text" : format;
+  if (!format.empty()) return format;
+  return looks_like_html(first_bytes) ? "html" : "text";
 }
 
 std::string detect_file_format(const std::filesystem::path& path) {

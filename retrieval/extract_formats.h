@@ -21,6 +21,7 @@ struct ExtractContext {
 void set_text(std::string bytes, const ExtractContext& context, Document& document);
 
 void extract_markdown(std::string bytes, const ExtractContext& context, Document& document);
+void extract_html(std::string bytes, const ExtractContext& context, Document& document);
 void extract_code(std::string bytes, const ExtractContext& context, Document& document);
 
 }  // namespace lectern

@@ -2,38 +2,22 @@
 // and what the note says of itself in its front matter. The text stays the file itself.
 #include <algorithm>
 #include <cctype>
-#include <unordered_set>
 
 #include "base/utf8.h"
 #include "retrieval/extract_formats.h"
+#include "retrieval/links.h"
 #include "retrieval/text_builder.h"
 
 namespace lectern {
 namespace {
 
-constexpr size_t kMaxListed = 10'000;  // tags, aliases and links kept of one document
 constexpr size_t kMaxHeadingBytes = 2048;
-constexpr size_t kMaxTargetBytes = 512;  // longer "links" are no file names
 
 std::string_view trim(std::string_view text) {
   const size_t begin = text.find_first_not_of(" \t\r\n");
   if (begin == std::string_view::npos) return {};
   return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
-
-// Keeps each string once, in order, and not more than kMaxListed of them.
-class Listing {
- public:
-  explicit Listing(std::vector<std::string>& out) : out_(out), seen_(out.begin(), out.end()) {}
-  void add(std::string_view item) {
-    if (item.empty() || item.size() > kMaxTargetBytes || out_.size() >= kMaxListed) return;
-    if (seen_.insert(std::string(item)).second) out_.emplace_back(item);
-  }
-
- private:
-  std::vector<std::string>& out_;
-  std::unordered_set<std::string> seen_;
-};
 
 // The lines of a text, one after the other.
 class Lines {
@@ -167,39 +151,12 @@ std::string plain_heading(std::string_view text) {
   return heading_label(out);
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0) {
-      out.push_back(static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2])));
-      i += 2;
-    } else {
-      out.push_back(text[i]);
-    }
-  }
-  return utf8::repair(out);
-}
-
-// A relative link's file; "" for web addresses, anchors and paths from the root.
-std::string relative_target(std::string_view target) {
+// The file that a Markdown link's destination names, "" for other links.
+std::string destination(std::string_view target) {
   target = trim(target);
-  if (target.starts_with('<') && target.ends_with('>') && target.size() >= 2) {
-    target = target.substr(1, target.size() - 2);
-  } else {
-    target = target.substr(0, target.find_first_of(" \t"));  // a title may follow
-  }
-  target = target.substr(0, target.find('#'));
-  if (target.empty() || target.size() > kMaxTargetBytes || target.front() == '/') return "";
-  const size_t colon = target.find(':');
-  if (colon != std::string_view::npos && target.find('/') > colon) return "";  // a scheme
-  return percent_decoded(target);
+  if (target.starts_with('<') && target.ends_with('>') && target.size() >= 2)
+    return relative_target(target.substr(1, target.size() - 2));
+  return relative_target(target.substr(0, target.find_first_of(" \t")));  // a title may follow
 }
 
 // Links and #tags of one line, in one pass.
@@ -221,7 +178,7 @@ class InlineScanner {
       } else if (line.substr(i, 2) == "](") {
         target = i + 2;
       } else if (target > 0 && line[i] == ')') {
-        links_.add(relative_target(line.substr(target, i - target)));
+        links_.add(destination(line.substr(target, i - target)));
         target = 0;
       } else if (line[i] == '#' && (i == 0 || line[i - 1] == ' ' || line[i - 1] == '\t')) {
         i = read_tag(line, i);
