@@ -18,7 +18,7 @@ struct Engine::Impl {
   Impl(std::shared_ptr<const ModelFile> model, const Options& options, const ProgressFn& progress)
       : file(std::move(model)),
         tokenizer(file->vocabulary(), file->path().string()),
-        chat_template(tokenizer, file->config()),
+        chat_template(tokenizer),
         backend(make_cpu_backend(file, options.backend, progress)),
         cache(*backend) {}
 

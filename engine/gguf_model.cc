@@ -125,10 +125,11 @@ Qwen2Config read_config(const GgufFile& file, const TensorTable& tensors, const 
 Vocabulary::TokenType to_token_type(const GgufFile& file, size_t id, int64_t type) {
   switch (type) {
     case 1:
-    case 4:
       return Vocabulary::TokenType::kNormal;
     case 3:
       return Vocabulary::TokenType::kControl;
+    case 4:
+      return Vocabulary::TokenType::kAdded;
     case 2:
     case 5:
       return Vocabulary::TokenType::kUnused;
