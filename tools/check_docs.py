@@ -10,7 +10,7 @@ from source_files import ROOT, files
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 CODE = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```.*?^```", re.M | re.S)
-TOP_FILE = re.compile(r"^(\./)?[A-Za-z][\w.-]*\.(md|txt|json|cmake)$|^\./[\w-]+$")
+TOP_FILE = re.compile(r"^(\./)?[A-Za-z][\w.-]*\.(md|txt)$|^\./[\w-]+$")
 BUILT = ("build/",)  # made by the build
 
 

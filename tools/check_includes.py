@@ -35,7 +35,7 @@ LIBRARIES = [
     ("libstemmer.h", ["retrieval/analyzer*"]),
     ("nlohmann/*", ["base/json.h"]),
     ("archive*.h", ["retrieval/archive*", "models/pip_download*"]),
-    ("pugixml.hpp", ["retrieval/extract*", "retrieval/xml*", "retrieval/html*"]),
+    ("pugixml.hpp", ["retrieval/extract*", "retrieval/archive*", "retrieval/xml*", "retrieval/html*"]),
     ("curl/*", ["models/http_download*"]),
     ("CLI/*", ["apps/cli/*"]),
     ("immintrin.h", ["kernels/cpu/*"]),

@@ -42,5 +42,10 @@ if [ "$(id -u)" != 0 ]; then
 fi
 echo "Installing:$missing" >&2
 export DEBIAN_FRONTEND=noninteractive
-$as_root apt-get update -qq >&2
-$as_root apt-get install -qq -y --no-install-recommends $missing >&2 </dev/null
+log=$(dirname "$0")/../build/packages.log
+mkdir -p "$(dirname "$log")"
+if ! { $as_root apt-get update && $as_root apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1 </dev/null; then
+  tail -20 "$log" >&2
+  echo "The packages could not be installed; $log has the whole story." >&2
+  exit 2
+fi

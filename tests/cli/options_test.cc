@@ -1,0 +1,98 @@
+#include "apps/cli/options.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "tests/support/catch.h"
+#include "tests/support/environment.h"
+#include "tests/support/temp_folder.h"
+
+using namespace lectern;
+using namespace lectern::cli;
+namespace fs = std::filesystem;
+
+namespace {
+
+// A project folder that is the current one, and a settings folder of its own.
+struct Project {
+  TempFolder folder;
+  fs::path before = fs::current_path();
+  fs::path deep = folder.path() / "project" / "deep" / "down";
+  ScopedVariable config{"XDG_CONFIG_HOME", (folder.path() / "config").string()};
+  ScopedVariable model{"LECTERN_MODEL", ""};
+  ScopedVariable threads{"LECTERN_THREADS", ""};
+  ScopedVariable collection{"LECTERN_COLLECTION", ""};
+
+  Project() {
+    fs::create_directories(deep);
+    fs::create_directories(folder.path() / "config" / "lectern");
+    fs::current_path(deep);
+  }
+  ~Project() { fs::current_path(before); }
+
+  fs::path project_file() const { return folder.path() / "project" / ".lectern.json"; }
+  fs::path user_file() const { return folder.path() / "config" / "lectern" / "config.json"; }
+};
+
+SharedOptions completed(SharedOptions options = {}) {
+  complete_options(options);
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a flag wins over the environment over the project over the user") {
+  const Project project;
+  CHECK(completed().model.empty());
+  write_file_atomically(project.user_file(), R"({"model": "user", "threads": 1})");
+  CHECK(completed().model == "user");
+  write_file_atomically(project.project_file(), R"({"model": "project"})");
+  CHECK(completed().model == "project");
+  CHECK(completed().threads == 1);
+  const ScopedVariable model("LECTERN_MODEL", "environment");
+  const ScopedVariable threads("LECTERN_THREADS", "7");
+  CHECK(completed().model == "environment");
+  CHECK(completed().threads == 7);
+  SharedOptions flags;
+  flags.model = "flag";
+  flags.threads = 9;
+  CHECK(completed(flags).model == "flag");
+  CHECK(completed(flags).threads == 9);
+}
+
+TEST_CASE("a collection named in a settings file is relative to that file") {
+  const Project project;
+  write_file_atomically(project.project_file(), R"({"collection": "notes.db"})");
+  CHECK(completed().collection == (project.folder.path() / "project" / "notes.db").string());
+}
+
+TEST_CASE("a bad settings file or variable is named with its key") {
+  const Project project;
+  SECTION("not JSON") {
+    write_file_atomically(project.project_file(), "{");
+    CHECK_THROWS_WITH(completed(), Catch::Contains(".lectern.json"));
+  }
+  SECTION("no object") {
+    write_file_atomically(project.user_file(), "[]");
+    CHECK_THROWS_WITH(completed(), Catch::Contains("config.json"));
+  }
+  SECTION("unknown key") {
+    write_file_atomically(project.user_file(), R"({"modell": "x"})");
+    CHECK_THROWS_WITH(completed(), Catch::Contains("modell"));
+  }
+  SECTION("wrong type") {
+    write_file_atomically(project.user_file(), R"({"threads": "two"})");
+    CHECK_THROWS_WITH(completed(), Catch::Contains("threads"));
+  }
+  SECTION("absurd number") {
+    write_file_atomically(project.user_file(), R"({"threads": -1})");
+    CHECK_THROWS_WITH(completed(), Catch::Contains("threads"));
+  }
+  SECTION("variable") {
+    const ScopedVariable threads("LECTERN_THREADS", "many");
+    CHECK_THROWS_WITH(completed(), Catch::Contains("LECTERN_THREADS=many"));
+  }
+}
