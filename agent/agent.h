@@ -17,20 +17,25 @@ namespace lectern {
 
 enum class Level { kAuto, kFit, kRetrieve };  // auto, 0, 1
 
+// When the model is asked to split the request and to find keywords before the search. kAuto: where it pays,
+// which is a request of several parts (split), and documents in another language than the question's or a
+// question whose words the documents hardly hold (keywords).
+enum class HelperCalls { kAuto, kAlways, kNever };
+
 struct AskRequest {
   std::string question;
   Level level = Level::kAuto;
   int context_tokens = 8192;  // for passages; never more than the model's real window less the answer
-  int max_passages = 0;       // 0: as many as fit the budget
+  int max_passages = 0;       // chunks; 0: what suits the model (model_profile.h)
   int max_answer_tokens = 512;
   uint64_t seed = 0;
-  bool use_model_keywords = true;  // false: the deterministic keywords only
+  HelperCalls helper_calls = HelperCalls::kAuto;
   std::vector<LmMessage> history;  // earlier turns of a chat, oldest first
 };
 
 struct Citation {
-  int number = 0;                           // [n] in the answer
-  SourcePassage passage;                    // the chunk (merged neighbours: the whole range)
+  int number = 0;                           // [n] in the answer: from 1, in order of appearance
+  SourcePassage passage;                    // the chunk that holds the quote
   std::string quote;                        // verbatim substring of the document's text, never empty
   uint64_t quote_begin = 0, quote_end = 0;  // bytes of the document's text
 };
@@ -39,23 +44,27 @@ struct Answer {
   std::string text;   // with [n] markers, each of them in `citations`
   bool found = true;  // false: "not in these documents"
   std::vector<Citation> citations;
-  std::vector<SourcePassage> context;  // what the model was given, in that order
-  int passages_left_out = 0;           // ranked passages that did not fit: nothing is cut silently
-  Level level = Level::kRetrieve;
+  std::vector<SourcePassage> context;  // chunks that the model was given, in that order
+  int passages_left_out = 0;           // ranked chunks that did not fit: nothing is cut silently
+  std::string standalone_question;     // a chat follow-up, as it was understood; else the question
+  Level level = Level::kRetrieve;      // the one used
   Trace trace;
 };
 
 struct AskEvents {
   std::function<void(const TraceStep&)> on_step;
-  std::function<bool(std::string_view)> on_text;  // the answer as it streams; false stops
+  // The answer as it streams: what was given stays, and together it is Answer::text. false stops.
+  std::function<bool(std::string_view)> on_text;
 };
 
 class Agent {
  public:
+  // Keeps references to both. One question at a time.
   Agent(LanguageModel& model, DocumentSource& documents) : model_(&model), documents_(&documents) {}
 
   // Throws Error(kInvalidArgument) for an empty question or one too long for the model's window (it says the
-  // limit); kCancelled. A failed helper call (split, keywords) falls back and never loses the question.
+  // limit), and for a forced level 0 that does not fit; kCancelled. A failed helper call (rewrite, split,
+  // keywords) falls back and never loses the question.
   Answer ask(const AskRequest& request, const AskEvents& events, const CancelToken& cancel);
 
  private:

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lectern {
@@ -32,6 +33,7 @@ class DocumentSource {
  public:
   virtual ~DocumentSource() = default;
 
+  // Best first; several queries are fused by reciprocal rank with their weights.
   virtual std::vector<SourcePassage> search(std::span<const SourceQuery> queries, int limit) = 0;
   // Chunks [first, first + count) of a document.
   virtual std::vector<SourcePassage> read(int64_t document_id, int first, int count) = 0;
@@ -41,6 +43,8 @@ class DocumentSource {
   virtual uint64_t n_characters() = 0;
   virtual std::vector<int64_t> document_ids() = 0;   // in order of path
   virtual std::vector<std::string> languages() = 0;  // two-letter codes, most documents first
+  // Two-letter code of the language of a request, "" when unclear.
+  virtual std::string guess_language(std::string_view text) = 0;
 };
 
 }  // namespace lectern

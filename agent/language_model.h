@@ -50,6 +50,8 @@ class LanguageModel {
   virtual ~LanguageModel() = default;
 
   virtual std::string name() const = 0;
+  // Parameters in billions; 0 when unknown. Small models are given less to read.
+  virtual double billion_parameters() const { return 0; }
   // Positions the model really has, prompt and reply together.
   virtual int context_tokens() const = 0;
   virtual int count_tokens(std::string_view text) const = 0;

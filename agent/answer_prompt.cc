@@ -1,0 +1,91 @@
+#include "agent/answer_prompt.h"
+
+#include <array>
+
+#include "agent/languages.h"
+#include "prompts/prompts.h"
+
+namespace lectern {
+namespace {
+
+LmMessage::Role role_of(PromptTurn::Role role) {
+  switch (role) {
+    case PromptTurn::Role::kSystem:
+      return LmMessage::Role::kSystem;
+    case PromptTurn::Role::kUser:
+      return LmMessage::Role::kUser;
+    case PromptTurn::Role::kAssistant:
+      return LmMessage::Role::kAssistant;
+  }
+  return LmMessage::Role::kUser;
+}
+
+// Document text cannot close the fence that it stands in: a blank is set into what looks like one.
+std::string fenced(std::string_view passages) {
+  std::string out;
+  out.reserve(passages.size());
+  for (size_t i = 0; i < passages.size(); ++i) {
+    out.push_back(passages[i]);
+    const std::string_view rest = passages.substr(i + 1);
+    if (passages[i] == '<' && (rest.starts_with("/passages>") || rest.starts_with("passages>"))) out.push_back(' ');
+  }
+  return out;
+}
+
+// Without what a model likes to put first: blanks, quotes, emphasis, a passage number.
+std::string_view without_opening(std::string_view reply) {
+  const size_t begin = reply.find_first_not_of(" \n\t\"*[]0123456789");
+  return begin == std::string_view::npos ? std::string_view{} : reply.substr(begin);
+}
+
+}  // namespace
+
+LmRequest answer_request(std::string_view passages, std::string_view question,
+                         const std::vector<std::string>& instruction) {
+  const std::string_view language = prompt_language(question);
+  std::string wanted;
+  for (const std::string& item : instruction) wanted += (wanted.empty() ? "" : "; ") + item;
+  const std::string rules = wanted.empty() ? render_prompt(prompt_text(language, "answer_rules"), {})
+                                           : render_prompt(prompt_text(language, "answer_rules_instruction"),
+                                                           {{"instruction", wanted}});
+  LmRequest request;
+  request.purpose = "answer";
+  for (PromptTurn& turn :
+       render_prompt_turns(prompt_text(language, "answer"),
+                           {{"passages", fenced(passages)}, {"question", question}, {"rules", rules}})) {
+    request.messages.push_back({role_of(turn.role), std::move(turn.content)});
+  }
+  return request;
+}
+
+std::string not_found_text(std::string_view question) {
+  return std::string(prompt_text(prompt_language(question), "not_found"));
+}
+
+std::string NotFoundGate::feed(std::string_view piece) {
+  if (state_ == State::kNotFound) return {};
+  if (state_ == State::kAnswer) return std::string(piece);
+  held_ += piece;
+  const std::string_view reply = without_opening(held_);
+  bool may_become = reply.empty() && held_.size() < 32;
+  for (const std::string_view language : {"en", "zh"}) {
+    std::string_view phrase = prompt_text(language, "not_found");
+    phrase.remove_suffix(language == "en" ? 1 : std::string_view("。").size());
+    if (reply.substr(0, phrase.size()) == phrase) {
+      state_ = State::kNotFound;
+      return {};
+    }
+    may_become |= reply.size() < phrase.size() && phrase.substr(0, reply.size()) == reply;
+  }
+  if (may_become) return {};
+  state_ = State::kAnswer;
+  return std::move(held_);
+}
+
+std::string NotFoundGate::finish() {
+  if (state_ != State::kUndecided) return {};
+  state_ = State::kAnswer;
+  return std::move(held_);
+}
+
+}  // namespace lectern

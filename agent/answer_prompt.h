@@ -1,0 +1,35 @@
+// The request that asks for the answer.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/language_model.h"
+
+namespace lectern {
+
+// Passages (as render_passages gives them) inside a fence, then the question, then how to answer; in Chinese
+// for a Chinese question.
+LmRequest answer_request(std::string_view passages, std::string_view question,
+                         const std::vector<std::string>& instruction);
+
+// "Not in these documents." in the language of the question.
+std::string not_found_text(std::string_view question);
+
+// Holds back the beginning of a reply until it is clear whether it is the agreed "not in these documents".
+class NotFoundGate {
+ public:
+  // What may be passed on now.
+  std::string feed(std::string_view piece);
+  // The rest, when the reply ends.
+  std::string finish();
+  bool not_found() const { return state_ == State::kNotFound; }
+
+ private:
+  enum class State { kUndecided, kAnswer, kNotFound };
+  State state_ = State::kUndecided;
+  std::string held_;
+};
+
+}  // namespace lectern

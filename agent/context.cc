@@ -1,0 +1,56 @@
+#include "agent/context.h"
+
+#include <limits>
+
+namespace lectern {
+namespace {
+
+// No text has fewer characters a token than a token has bytes at most, in practice far fewer than this.
+constexpr uint64_t kMaxCharactersOfToken = 16;
+constexpr int kChunksAtOnce = 64;
+
+}  // namespace
+
+std::optional<FilledContext> whole_documents(DocumentSource& documents, const LanguageModel& model,
+                                             int max_tokens) {
+  if (max_tokens <= 0 || documents.n_chunks() == 0) return std::nullopt;
+  if (documents.n_characters() > static_cast<uint64_t>(max_tokens) * kMaxCharactersOfToken)
+    return std::nullopt;
+  std::vector<SourcePassage> chunks;
+  for (const int64_t id : documents.document_ids()) {
+    for (int first = 0;; first += kChunksAtOnce) {
+      std::vector<SourcePassage> some = documents.read(id, first, kChunksAtOnce);
+      const bool last = some.size() < kChunksAtOnce;
+      for (SourcePassage& chunk : some) chunks.push_back(std::move(chunk));
+      if (last) break;
+    }
+  }
+  FilledContext context;
+  context.passages = merge_neighbours(std::move(chunks));
+  context.tokens = model.count_tokens(render_passages(context.passages));
+  if (context.tokens > max_tokens) return std::nullopt;
+  return context;
+}
+
+FilledContext fill_context(const std::vector<SourcePassage>& ranked, const LanguageModel& model,
+                           int max_tokens) {
+  // First by the cost of each chunk alone, then exactly: the rendered whole decides.
+  std::vector<SourcePassage> chosen;
+  int tokens = 0;
+  for (const SourcePassage& chunk : ranked) {
+    const int cost = model.count_tokens(render_passages(merge_neighbours({chunk})));
+    if (tokens + cost > max_tokens) continue;
+    tokens += cost;
+    chosen.push_back(chunk);
+  }
+  FilledContext context;
+  for (;; chosen.pop_back()) {
+    context.passages = merge_neighbours(chosen);
+    context.tokens = model.count_tokens(render_passages(context.passages));
+    if (context.tokens <= max_tokens || chosen.empty()) break;
+  }
+  context.left_out = static_cast<int>(ranked.size() - chosen.size());
+  return context;
+}
+
+}  // namespace lectern

@@ -1,0 +1,27 @@
+// Fills the model's context with evidence, within a budget counted in its own tokens.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "agent/document_source.h"
+#include "agent/evidence.h"
+#include "agent/language_model.h"
+
+namespace lectern {
+
+struct FilledContext {
+  std::vector<EvidencePassage> passages;
+  int tokens = 0;    // of the rendered passages
+  int left_out = 0;  // ranked chunks that did not fit
+};
+
+// Every chunk of every document, when all of it fits; else none.
+std::optional<FilledContext> whole_documents(DocumentSource& documents, const LanguageModel& model,
+                                             int max_tokens);
+
+// The best of the ranked chunks that fit, merged and in document order.
+FilledContext fill_context(const std::vector<SourcePassage>& ranked, const LanguageModel& model,
+                           int max_tokens);
+
+}  // namespace lectern

@@ -1,0 +1,27 @@
+#include "agent/model_profile.h"
+
+#include <array>
+#include <limits>
+
+namespace lectern {
+namespace {
+
+constexpr std::array<ModelProfile, 3> kProfiles = {{
+    {1.0, 4, 1024},
+    {4.0, 4, 1536},
+    {std::numeric_limits<double>::infinity(), 64, 8192},
+}};
+
+}  // namespace
+
+const ModelProfile& profile_of(const LanguageModel& model) {
+  const double billions = model.billion_parameters();
+  if (billions > 0) {
+    for (const ModelProfile& profile : kProfiles) {
+      if (billions < profile.below_billions) return profile;
+    }
+  }
+  return kProfiles.back();  // unknown: a remote model, as a rule a large one
+}
+
+}  // namespace lectern

@@ -1,0 +1,56 @@
+// From a request to search queries: the standalone question of a chat follow-up, the split into information
+// and instruction, and keywords in the languages of the documents. Each is one constrained call of the model
+// with a deterministic fallback: a call that fails, is cut short or gives nonsense costs nothing but itself.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/document_source.h"
+#include "agent/language_model.h"
+#include "agent/tracer.h"
+#include "base/cancel.h"
+
+namespace lectern {
+
+struct Keywords {
+  std::string language;  // two-letter code
+  std::vector<std::string> words;
+};
+
+struct QueryPlan {
+  std::string question;                  // the whole request
+  std::vector<std::string> information;  // what must be looked up; at least one
+  std::vector<std::string> instruction;  // how the answer must be written; may be empty
+  std::vector<Keywords> keywords;
+
+  // The question weighs double; each language's keywords are a query of their own.
+  std::vector<SourceQuery> queries() const;
+  std::vector<std::string> all_keywords() const;
+};
+
+// What the helpers share.
+struct HelperContext {
+  LanguageModel& model;
+  Tracer& tracer;
+  const CancelToken& cancel;
+};
+
+// The follow-up `question` so that it stands alone. As much of the history as fits `max_history_tokens` is
+// shown to the model, newest turns first; what was dropped is in the trace.
+std::string standalone_question(const HelperContext& context, const std::vector<LmMessage>& history,
+                                const std::string& question, int max_history_tokens);
+
+// A single short question has nothing to split.
+bool worth_splitting(std::string_view request);
+void split_request(const HelperContext& context, QueryPlan& plan);
+
+// Languages in which keywords may find what the question itself cannot: those of the documents, at most
+// kMaxKeywordLanguages, the question's own left out.
+inline constexpr size_t kMaxKeywordLanguages = 4;
+std::vector<std::string> keyword_languages(std::string_view question_language,
+                                           const std::vector<std::string>& document_languages);
+void find_keywords(const HelperContext& context, const std::vector<std::string>& languages, QueryPlan& plan);
+
+}  // namespace lectern

@@ -1,0 +1,169 @@
+#include "agent/support.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/utf8.h"
+
+namespace lectern {
+namespace {
+
+constexpr double kStrongWeight = 2.0;     // names and numbers
+constexpr double kQuestionWeight = 0.35;  // a word the question had already says little about the answer
+
+bool mostly_unspaced(std::string_view text) {
+  size_t unspaced = 0, words = 0;
+  bool in_word = false;
+  for (size_t i = 0; i < text.size();) {
+    const utf8::Decoded d = utf8::decode(text, i);
+    if (is_unspaced_script(d.code_point)) {
+      ++unspaced;
+      in_word = false;
+    } else {
+      const bool word = is_word_character(d.code_point);
+      if (word && !in_word) ++words;
+      in_word = word;
+    }
+    i += d.length;
+  }
+  return unspaced > 2 * words;
+}
+
+bool holds(const std::vector<int>& sorted, int id) {
+  return std::binary_search(sorted.begin(), sorted.end(), id);
+}
+
+double shared(const std::vector<int>& of, const std::vector<int>& in) {
+  if (of.empty()) return 0;
+  const auto n = std::count_if(of.begin(), of.end(), [&](int id) { return holds(in, id); });
+  return static_cast<double>(n) / static_cast<double>(of.size());
+}
+
+void sort_unique(std::vector<int>& ids) {
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+}
+
+}  // namespace
+
+SupportIndex::SupportIndex(const std::vector<EvidencePassage>& evidence, std::string_view question,
+                           const std::vector<std::string>& keywords) {
+  for (size_t p = 0; p < evidence.size(); ++p) {
+    first_sentence_.push_back(sentences_.size());
+    for (size_t c = 0; c < evidence[p].chunks.size(); ++c) {
+      const SourcePassage& chunk = evidence[p].chunks[c];
+      for (const TextRange range : split_sentences(chunk.text)) {
+        add_sentence(static_cast<int>(p), static_cast<int>(c), chunk, range);
+      }
+    }
+  }
+  first_sentence_.push_back(sentences_.size());
+
+  for (const SupportTerm& term : support_terms(question)) question_terms_.push_back(term.text);
+  std::sort(question_terms_.begin(), question_terms_.end());
+  const std::vector<int> asked = known_terms(question);
+  std::vector<int> foreign;
+  for (const std::string& keyword : keywords) {
+    for (const int id : known_terms(keyword)) foreign.push_back(id);
+  }
+  sort_unique(foreign);
+  for (Sentence& sentence : sentences_) {
+    sentence.question_share = shared(asked, sentence.terms);
+    sentence.keyword_share = shared(foreign, sentence.terms);
+  }
+}
+
+void SupportIndex::add_sentence(int passage, int chunk, const SourcePassage& source, TextRange range) {
+  Sentence sentence;
+  sentence.where = {passage, chunk, range, 0};
+  sentence.unspaced = mostly_unspaced(range.of(source.text));
+  const auto add_terms = [&](std::string_view text) {
+    for (SupportTerm& term : support_terms(text)) {
+      const auto [entry, added] = ids_.emplace(std::move(term.text), static_cast<int>(ids_.size()));
+      if (added) n_sentences_with_.push_back(0);
+      sentence.terms.push_back(entry->second);
+    }
+  };
+  add_terms(range.of(source.text));
+  if (sentence.terms.empty()) return;
+  add_terms(source.title);  // "He was born in 1856" speaks of the one the document is about
+  sort_unique(sentence.terms);
+  for (const int id : sentence.terms) ++n_sentences_with_[static_cast<size_t>(id)];
+  sentences_.push_back(std::move(sentence));
+}
+
+std::vector<int> SupportIndex::known_terms(std::string_view text) const {
+  std::vector<int> ids;
+  for (const SupportTerm& term : support_terms(text)) {
+    const auto found = ids_.find(term.text);
+    if (found != ids_.end()) ids.push_back(found->second);
+  }
+  sort_unique(ids);
+  return ids;
+}
+
+SupportIndex::Claim SupportIndex::analyse(std::string_view text) const {
+  Claim claim;
+  claim.unspaced = mostly_unspaced(text);
+  std::vector<std::string> seen;
+  const double n = static_cast<double>(sentences_.size()) + 1;
+  for (const SupportTerm& term : support_terms(text)) {
+    if (std::find(seen.begin(), seen.end(), term.text) != seen.end()) continue;
+    seen.push_back(term.text);
+    const auto found = ids_.find(term.text);
+    ClaimTerm entry{found == ids_.end() ? -1 : found->second, 1.0, term.strong};
+    // Rare in the evidence, heavy: between 1 for a term of one sentence and about 0.15 for one of all.
+    if (entry.id >= 0) {
+      entry.weight = std::log(1 + n / n_sentences_with_[static_cast<size_t>(entry.id)]) / std::log(1 + n);
+    }
+    if (term.strong) entry.weight *= kStrongWeight;
+    if (std::binary_search(question_terms_.begin(), question_terms_.end(), term.text)) {
+      entry.weight *= kQuestionWeight;
+    }
+    claim.weight += entry.weight;
+    claim.terms.push_back(entry);
+  }
+  return claim;
+}
+
+double SupportIndex::score(const Claim& claim, const Sentence& sentence) const {
+  double held = 0, held_strong = 0;
+  for (const ClaimTerm& term : claim.terms) {
+    if (term.id < 0 || !holds(sentence.terms, term.id)) continue;
+    held += term.weight;
+    if (term.strong) held_strong += term.weight;
+  }
+  const double overlap = held / claim.weight;
+  if (claim.unspaced == sentence.unspaced) return overlap;
+  // Written in another script: only names, numbers and translated keywords can meet.
+  const double names = held_strong > 0 ? 0.4 + 0.2 * held_strong / claim.weight : 0;
+  return std::max(overlap, std::min(1.0, names + 0.6 * sentence.keyword_share));
+}
+
+std::optional<SupportMatch> SupportIndex::best_of(size_t first, size_t last, const Claim& claim) const {
+  if (claim.weight <= 0) return std::nullopt;
+  std::optional<SupportMatch> best;
+  double best_value = 0;
+  for (size_t i = first; i < last; ++i) {
+    const double share = score(claim, sentences_[i]);
+    if (share <= 0) continue;
+    const double value = share + 0.2 * sentences_[i].question_share;  // of equals, the one about the question
+    if (best && value <= best_value) continue;
+    best = sentences_[i].where;
+    best->score = share;
+    best_value = value;
+  }
+  return best;
+}
+
+std::optional<SupportMatch> SupportIndex::best_in(int passage, std::string_view claim) const {
+  if (passage < 0 || passage + 1 >= static_cast<int>(first_sentence_.size())) return std::nullopt;
+  const auto p = static_cast<size_t>(passage);
+  return best_of(first_sentence_[p], first_sentence_[p + 1], analyse(claim));
+}
+
+std::optional<SupportMatch> SupportIndex::best(std::string_view claim) const {
+  return best_of(0, sentences_.size(), analyse(claim));
+}
+
+}  // namespace lectern

@@ -1,0 +1,70 @@
+// Which sentence of the evidence supports a claim: term overlap, where names and numbers weigh double and
+// words of the question little. Nothing here asks a model. Const after construction.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/evidence.h"
+#include "agent/text_terms.h"
+
+namespace lectern {
+
+struct SupportMatch {
+  int passage = 0;     // index into the evidence
+  int chunk = 0;       // index into the passage's chunks
+  TextRange sentence;  // bytes of the chunk's text
+  double score = 0;    // share of the claim that the sentence holds, 0 to 1
+};
+
+class SupportIndex {
+ public:
+  // `keywords`: the question's words in other languages, which let a claim find a sentence written in one.
+  SupportIndex(const std::vector<EvidencePassage>& evidence, std::string_view question,
+               const std::vector<std::string>& keywords);
+
+  // The best sentence of one passage, and of all; none when the claim has no terms or nothing is shared.
+  std::optional<SupportMatch> best_in(int passage, std::string_view claim) const;
+  std::optional<SupportMatch> best(std::string_view claim) const;
+
+  // Enough for a citation to be attached to a claim that has none.
+  static constexpr double kAttach = 0.5;
+  // Enough for the model's own marker to stay.
+  static constexpr double kKeep = 0.3;
+
+ private:
+  struct Sentence {
+    SupportMatch where;
+    std::vector<int> terms;  // ascending, unique
+    bool unspaced = false;   // mostly Han, Kana or Thai
+    double question_share = 0;
+    double keyword_share = 0;
+  };
+  struct ClaimTerm {
+    int id;  // -1: nowhere in the evidence
+    double weight;
+    bool strong;
+  };
+  struct Claim {
+    std::vector<ClaimTerm> terms;
+    double weight = 0;
+    bool unspaced = false;
+  };
+
+  Claim analyse(std::string_view claim) const;
+  double score(const Claim& claim, const Sentence& sentence) const;
+  std::optional<SupportMatch> best_of(size_t first, size_t last, const Claim& claim) const;
+  std::vector<int> known_terms(std::string_view text) const;
+  void add_sentence(int passage, int chunk, const SourcePassage& source, TextRange range);
+
+  std::unordered_map<std::string, int> ids_;
+  std::vector<int> n_sentences_with_;  // by term id
+  std::vector<Sentence> sentences_;
+  std::vector<size_t> first_sentence_;  // by passage, one more than there are
+  std::vector<std::string> question_terms_;
+};
+
+}  // namespace lectern

@@ -1,0 +1,15 @@
+# Writes OUTPUT, a C++ source that holds every prompts/LANGUAGE/NAME.txt under FOLDER as a raw string literal.
+# Run with: cmake -DFOLDER=prompts -DOUTPUT=prompt_texts.cc -P embed_prompts.cmake
+file(GLOB files RELATIVE ${FOLDER} ${FOLDER}/*/*.txt)
+list(SORT files)
+set(source "// Generated from prompts/*/*.txt by tools/cmake/embed_prompts.cmake.\n#include \"prompts/prompt_table.h\"\n\n")
+string(APPEND source "namespace lectern::internal {\nconst PromptText kPromptTexts[] = {\n")
+foreach(file IN LISTS files)
+  file(READ ${FOLDER}/${file} text)
+  string(REGEX REPLACE "\n+$" "" text "${text}")
+  string(REGEX REPLACE "/.*" "" language ${file})
+  string(REGEX REPLACE ".*/(.*)\\.txt$" "\\1" name ${file})
+  string(APPEND source "    {\"${language}\", \"${name}\", R\"lectern~(${text})lectern~\"},\n")
+endforeach()
+string(APPEND source "};\nconst std::size_t kPromptTextCount = sizeof(kPromptTexts) / sizeof(kPromptTexts[0]);\n}  // namespace lectern::internal\n")
+file(WRITE ${OUTPUT} "${source}")
