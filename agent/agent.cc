@@ -111,6 +111,7 @@ class Asking {
     }
     answer_.passages_left_out = context.left_out;
     if (context.passages.empty()) {
+      tracer_.add("answer", "no passage was found: the model is not asked");
       say_not_found();
     } else {
       write(context);
@@ -162,6 +163,7 @@ class Asking {
   }
 
   FilledContext retrieve() {
+    if (documents_.n_chunks() == 0) return {};
     const bool always = request_.helper_calls == HelperCalls::kAlways;
     const bool never = request_.helper_calls == HelperCalls::kNever;
     if (always || (!never && worth_splitting(plan_.question))) {
@@ -211,43 +213,40 @@ class Asking {
     std::string own = documents_.guess_language(plan_.question);
     if (own.empty()) own = language_of_script(plan_.question);
     std::vector<std::string> languages = keyword_languages(own, documents_.languages());
-    const bool weak = words_found(plan_.question, hits) < kWeakSearch;
-    if (always || weak) {
-      for (const char* const code : {"zh", "en", own.c_str()}) {
-        const bool known = std::find(languages.begin(), languages.end(), code) != languages.end();
-        if (*code != '\0' && !known) languages.insert(languages.begin(), code);
-      }
-    }
+    const auto also = [&](std::string_view code) {
+      const bool known = std::find(languages.begin(), languages.end(), code) != languages.end();
+      if (!code.empty() && !known) languages.emplace_back(code);
+    };
+    // Other words of the question's own language help only where its words find little.
+    if (always || words_found(plan_.looked_up(), hits) < kWeakSearch) also(own);
+    if (always) also("en"), also("zh");
     return languages;
   }
 
   void say_not_found() {
     answer_.found = false;
     answer_.text = not_found_text(plan_.question);
-    tracer_.add("answer", "no passage was found: the model is not asked");
     if (events_.on_text) events_.on_text(answer_.text);
   }
 
   void write(const FilledContext& context) {
     const SupportIndex support(context.passages, plan_.question, plan_.all_keywords());
-    CitedText cited(context.passages, support, plan_.question, events_.on_text);
+    bool wanted = true;
+    CitedText cited(context.passages, support, plan_.question, [&](std::string_view text) {
+      wanted = !events_.on_text || events_.on_text(text);
+      return wanted;
+    });
     NotFoundGate gate;
     const auto on_text = [&](std::string_view piece) {
-      if (!cited.feed(gate.feed(piece))) return false;
-      return !gate.not_found();
+      return cited.feed(gate.feed(piece)) && !gate.not_found();
     };
     LmRequest request = answer_request(render_passages(context.passages), plan_.question, plan_.instruction);
     request.max_new_tokens = budget_.answer;
     request.seed = request_.seed;
-    const LmReply reply = tracer_.chat(model_, request, on_text, cancel_);
-    if (gate.not_found()) {
-      answer_.found = false;
-      answer_.text = not_found_text(plan_.question);
-      if (events_.on_text) events_.on_text(answer_.text);
-      return;
-    }
-    cited.feed(gate.finish());
-    cited.finish();
+    tracer_.chat(model_, request, on_text, cancel_);
+    if (gate.not_found()) return say_not_found();
+    if (wanted) cited.feed(gate.finish());
+    if (wanted) cited.finish();
     answer_.text = cited.text();
     answer_.citations = cited.citations();
     answer_.found = !answer_.text.empty() && !(answer_.citations.empty() && says_not_found(answer_.text));

@@ -27,7 +27,8 @@ std::string fenced(std::string_view passages) {
   for (size_t i = 0; i < passages.size(); ++i) {
     out.push_back(passages[i]);
     const std::string_view rest = passages.substr(i + 1);
-    if (passages[i] == '<' && (rest.starts_with("/passages>") || rest.starts_with("passages>"))) out.push_back(' ');
+    if (passages[i] == '<' && (rest.starts_with("/passages>") || rest.starts_with("passages>")))
+      out.push_back(' ');
   }
   return out;
 }

@@ -239,7 +239,7 @@ bool CitedText::take_sentence_end(bool final) {
   const Marker marker = newline ? Marker{} : parse_marker(following);
   if (marker.length > 0) {
     cite_marked(marker.labels);
-    raw_.erase(next, marker.length);
+    raw_.erase(mark, next - mark + marker.length);
     return true;  // looks again: more markers may follow
   }
   const bool may_become_marker = opens_marker(following) && following.size() < kMaxMarkerBytes &&

@@ -124,16 +124,21 @@ const LmMessage* last_user_turn(const std::vector<LmMessage>& history) {
 
 }  // namespace
 
+std::string QueryPlan::looked_up() const {
+  std::string out;
+  for (const std::string& item : information) out += (out.empty() ? "" : "\n") + item;
+  return out;
+}
+
 std::vector<SourceQuery> QueryPlan::queries() const {
   std::vector<SourceQuery> out = {{question, 2.0}};
-  std::string looked_up;
-  for (const std::string& item : information) looked_up += (looked_up.empty() ? "" : "\n") + item;
-  if (!instruction.empty() && !looked_up.empty()) {
+  const std::string information_text = looked_up();
+  if (!instruction.empty()) {
     // The instruction's words ("in two sentences") are noise: what must be looked up leads, the whole request
     // helps.
-    out = {{looked_up, 2.0}, {question, 1.0}};
-  } else if (looked_up != question && !looked_up.empty()) {
-    out.push_back({looked_up, 1.0});
+    out = {{information_text, 2.0}, {question, 1.0}};
+  } else if (information_text != question) {
+    out.push_back({information_text, 1.0});
   }
   for (const Keywords& list : keywords) {
     std::string text;

@@ -27,6 +27,7 @@ struct QueryPlan {
 
   // The question weighs double; each language's keywords are a query of their own.
   std::vector<SourceQuery> queries() const;
+  std::string looked_up() const;  // the information, one item a line
   std::vector<std::string> all_keywords() const;
 };
 

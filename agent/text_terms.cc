@@ -25,10 +25,12 @@ constexpr std::u32string_view kHanFunction =
 constexpr std::array<std::string_view, 13> kNumberWords = {"zero", "one",    "two",   "three", "four",
                                                            "five", "six",    "seven", "eight", "nine",
                                                            "ten",  "eleven", "twelve"};
-constexpr std::array<std::string_view, 34> kAbbreviations = {
-    "mr",  "mrs", "ms",  "dr",  "prof",   "st",  "jr",  "sr",   "vs",  "etc", "eg",  "ie",
-    "no",  "nos", "inc", "ltd", "co",     "gen", "col", "capt", "lt",  "rev", "fig", "figs",
-    "vol", "pp",  "ed",  "eds", "approx", "ca",  "cf",  "al",   "art", "sec"};
+constexpr std::array<std::string_view, 23> kAbbreviations = {
+    "mr",  "mrs", "ms",  "dr",  "prof", "st", "jr",  "sr",     "vs", "etc", "eg", "ie",
+    "inc", "ltd", "gen", "col", "capt", "lt", "rev", "approx", "ca", "cf",  "al"};
+// Abbreviations only before a number: "No. 5", but "She said no."
+constexpr std::array<std::string_view, 9> kNumberAbbreviations = {"no", "nos", "fig", "figs", "vol",
+                                                                  "pp", "p",   "art", "sec"};
 
 bool contains_word(const auto& words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -201,8 +203,15 @@ bool ends_sentence(std::string_view text, size_t i) {
   if (mark.code_point != '.') return true;
   const std::string word = word_before(text, i);
   if (contains_word(kAbbreviations, word)) return false;
-  if (word.size() == 1 && word[0] >= 'a' && word[0] <= 'z' && i > 0 && text[i - 1] < 'a')
-    return false;  // initial
+  if (contains_word(kNumberAbbreviations, word)) {
+    const size_t following = text.find_first_not_of(' ', i + 1);
+    if (following != std::string_view::npos && is_digit(static_cast<uint8_t>(text[following]))) return false;
+  }
+  if (word.size() == 1 && i > 0) {
+    const bool initial = text[i - 1] >= 'A' && text[i - 1] <= 'Z';
+    const bool dotted = i > 1 && text[i - 2] == '.';  // the end of "e.g." or "a.m."
+    if (initial || dotted) return false;
+  }
   return !is_item_number(text, i);
 }
 

@@ -1,0 +1,84 @@
+#include "agent/engine_language_model.h"
+
+#include "engine/grammar.h"
+
+namespace lectern {
+namespace {
+
+std::vector<ChatMessage> to_chat(const std::vector<LmMessage>& messages) {
+  std::vector<ChatMessage> out;
+  for (const LmMessage& message : messages) {
+    const Role role = message.role == LmMessage::Role::kSystem ? Role::kSystem
+                      : message.role == LmMessage::Role::kUser ? Role::kUser
+                                                               : Role::kAssistant;
+    out.push_back({role, message.content});
+  }
+  return out;
+}
+
+std::shared_ptr<const Grammar> grammar_of(const LmRequest& request) {
+  if (request.json_schema) return Grammar::from_json_schema(*request.json_schema);
+  if (!request.choices.empty()) return Grammar::choice(request.choices);
+  return nullptr;
+}
+
+}  // namespace
+
+double EngineLanguageModel::billion_parameters() const {
+  const Qwen2Config& c = engine_->config();
+  const double hidden = c.hidden_size;
+  const double attention = hidden * (2.0 * c.q_size() + 2.0 * c.kv_size());
+  double feed_forward = 3.0 * hidden * c.intermediate_size;
+  if (c.architecture == Architecture::kQwen2Moe) {
+    feed_forward =
+        3.0 * hidden *
+        (static_cast<double>(c.num_experts) * c.moe_intermediate_size + c.shared_expert_intermediate_size);
+  }
+  const double embedding = hidden * c.vocab_size * (c.tie_word_embeddings ? 1 : 2);
+  return (c.num_hidden_layers * (attention + feed_forward) + embedding) * 1e-9;
+}
+
+std::vector<int32_t> EngineLanguageModel::render(const LmRequest& request) const {
+  return engine_->chat_template().render(to_chat(request.messages), request.assistant_prefix);
+}
+
+int EngineLanguageModel::count_tokens(const LmRequest& request) const {
+  return static_cast<int>(render(request).size());
+}
+
+LmReply EngineLanguageModel::chat(const LmRequest& request, const LmTextCallback& on_text,
+                                  const CancelToken& cancel) {
+  GenerateRequest generate;
+  generate.prompt = render(request);
+  generate.max_new_tokens = request.max_new_tokens;
+  generate.sampling.temperature = request.temperature;
+  generate.sampling.seed = request.seed;
+  generate.sampling.repetition_penalty = request.repetition_penalty;
+  generate.stop = request.stop;
+  generate.grammar = grammar_of(request);
+  const GenerateResult result = engine_->generate(generate, on_text, cancel);
+  cancel.throw_if_cancelled();  // a stop by on_text is no error, a cancel is
+
+  LmReply reply;
+  reply.text = result.text;
+  reply.truncated = result.finish_reason == FinishReason::kLength;
+  reply.prompt_tokens = result.prompt_tokens;
+  reply.cached_prompt_tokens = result.cached_prompt_tokens;
+  reply.new_tokens = result.new_tokens;
+  reply.seconds = result.prefill_seconds + result.decode_seconds;
+  return reply;
+}
+
+std::vector<double> EngineLanguageModel::score(std::span<const LmRequest> requests,
+                                               std::string_view continuation, const CancelToken& cancel) {
+  const std::vector<int32_t> ids = engine_->tokenizer().encode(continuation);
+  std::vector<ScoreItem> items;
+  for (const LmRequest& request : requests) items.push_back({render(request), ids});
+  std::vector<double> out;
+  for (const Engine::Score& score : engine_->score(items, cancel)) {
+    out.push_back(score.n_tokens > 0 ? score.log_probability / score.n_tokens : 0.0);
+  }
+  return out;
+}
+
+}  // namespace lectern

@@ -1,0 +1,33 @@
+// Our own engine as the agent's language model. Keeps a reference to the engine, which must outlive it; calls
+// are serialised by the engine.
+#pragma once
+
+#include "agent/language_model.h"
+#include "engine/engine.h"
+
+namespace lectern {
+
+class EngineLanguageModel : public LanguageModel {
+ public:
+  // `name`: what the trace and messages call the model.
+  EngineLanguageModel(Engine& engine, std::string name) : engine_(&engine), name_(std::move(name)) {}
+
+  std::string name() const override { return name_; }
+  double billion_parameters() const override;
+  int context_tokens() const override { return engine_->context_tokens(); }
+  int count_tokens(std::string_view text) const override { return engine_->tokenizer().count(text); }
+  int count_tokens(const LmRequest& request) const override;
+
+  // Throws what Engine::generate throws; kCancelled when `cancel` ended the reply.
+  LmReply chat(const LmRequest& request, const LmTextCallback& on_text, const CancelToken& cancel) override;
+  std::vector<double> score(std::span<const LmRequest> requests, std::string_view continuation,
+                            const CancelToken& cancel) override;
+
+ private:
+  std::vector<int32_t> render(const LmRequest& request) const;
+
+  Engine* engine_;
+  std::string name_;
+};
+
+}  // namespace lectern

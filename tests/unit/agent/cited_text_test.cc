@@ -1,0 +1,94 @@
+#include "agent/cited_text.h"
+
+#include "tests/support/catch.h"
+
+namespace lectern {
+namespace {
+
+struct Cited {
+  std::string text;
+  std::vector<Citation> citations;
+  CitedText::Counts counts;
+};
+
+std::vector<EvidencePassage> pump_house() {
+  SourcePassage first, second;
+  first.document_id = 1;
+  first.begin = 100;
+  first.text = "Ada Quill built the pump house in 1874. The boiler came from Leeds.";
+  second.document_id = 2;
+  second.text = "Captain Tolliver sailed the ferry.";
+  return merge_neighbours({first, second});
+}
+
+Cited cite(const std::string& reply, size_t piece = 1) {
+  const auto passages = pump_house();
+  const SupportIndex support(passages, "Who built what?", {});
+  std::string streamed;
+  CitedText cited(passages, support, "Who built what?", [&](std::string_view text) {
+    streamed += text;
+    return true;
+  });
+  for (size_t i = 0; i < reply.size(); i += piece) cited.feed(reply.substr(i, piece));
+  cited.finish();
+  CHECK(streamed == cited.text());
+  return {cited.text(), cited.citations(), cited.counts()};
+}
+
+}  // namespace
+
+TEST_CASE("markers are checked, pointed right, attached and numbered in order of appearance") {
+  CHECK(cite("Captain Tolliver sailed the ferry [2].").text == "Captain Tolliver sailed the ferry [1].");
+  CHECK(cite("Captain Tolliver sailed the ferry [1].").counts.repointed == 1);
+  CHECK(cite("Captain Tolliver sailed the ferry.").counts.attached == 1);
+  CHECK(cite("Unicorns dance at noon [1].").text == "Unicorns dance at noon.");
+  const Cited two = cite("The boiler came from Leeds [1]. Ada Quill built the pump house in 1874 [1].");
+  CHECK(two.text == "The boiler came from Leeds [1]. Ada Quill built the pump house in 1874 [2].");
+  REQUIRE(two.citations.size() == 2);
+  CHECK(two.citations[0].quote == "The boiler came from Leeds.");
+  CHECK(two.citations[0].quote_begin == 140);
+}
+
+TEST_CASE("the same sentence keeps its number") {
+  CHECK(cite("The boiler came from Leeds [1]. Yes, from Leeds came the boiler [1].").citations.size() == 1);
+  CHECK(cite("The boiler came from Leeds [1][1][1].").text == "The boiler came from Leeds [1].");
+}
+
+TEST_CASE("text around markers stays tidy") {
+  CHECK(cite("").text.empty());
+  CHECK(cite("   ").text.empty());
+  CHECK(cite("[2]").text.empty());
+  CHECK(cite("\n\nLeeds.\n").text == "Leeds [1].");
+  CHECK(cite("- Ada Quill, 1874\n- Leeds\n").text == "- Ada Quill, 1874 [1]\n- Leeds [2]");
+  CHECK(cite("[link](x) [a, b] [").text == "[link](x) [a, b] [");
+  CHECK(cite("It was 3.5 m, e.g. at noon").text == "It was 3.5 m, e.g. at noon");
+}
+
+TEST_CASE("quotation marks stay only around words of the passages or the question") {
+  CHECK(cite("\"The boiler came from Leeds.\"").counts.unquoted == 0);
+  CHECK(cite("“the  boiler\tcame from leeds”").counts.unquoted == 0);
+  CHECK(cite("\"Who built what\"").counts.unquoted == 0);
+  CHECK(cite("He said \"the boiler exploded\".").text == "He said the boiler exploded.");
+  CHECK(cite("a lone \" mark").text == "a lone \" mark");
+}
+
+TEST_CASE("a receiver that wants no more stops the text") {
+  const auto passages = pump_house();
+  const SupportIndex support(passages, "q", {});
+  int calls = 0;
+  CitedText cited(passages, support, "q", [&](std::string_view) { return ++calls < 3; });
+  bool more = true;
+  for (int i = 0; i < 10 && more; ++i) more = cited.feed("x");
+  CHECK_FALSE(more);
+  CHECK(calls == 3);
+}
+
+TEST_CASE("refusals are recognised") {
+  CHECK(says_not_found("The passages do not mention this."));
+  CHECK(says_not_found("段落中没有这个信息。"));
+  CHECK(says_not_found("NOT IN THESE DOCUMENTS"));
+  CHECK_FALSE(says_not_found("Ada Quill built it."));
+  CHECK_FALSE(says_not_found(std::string(500, 'x') + " passages do not"));
+}
+
+}  // namespace lectern

@@ -1,0 +1,38 @@
+#include "agent/query_plan.h"
+
+#include "tests/support/catch.h"
+
+namespace lectern {
+
+TEST_CASE("one short question is not worth splitting") {
+  CHECK_FALSE(worth_splitting("Who built the pump house?"));
+  CHECK_FALSE(worth_splitting("泵房是谁建的？"));
+  CHECK(worth_splitting("Summarise the pump house notes"));
+  CHECK(worth_splitting("Who built it? Answer in one word."));
+  CHECK(worth_splitting("Who built it?\nAnd when?"));
+  CHECK(worth_splitting(std::string(200, 'x') + "?"));
+}
+
+TEST_CASE("keywords are asked in the documents' languages but the question's own") {
+  using Strings = std::vector<std::string>;
+  CHECK(keyword_languages("en", {"en"}).empty());
+  CHECK(keyword_languages("en", {"en", "zh", "", "zh", "de"}) == Strings{"zh", "de"});
+  CHECK(keyword_languages("", {"en", "zh"}) == Strings{"en", "zh"});
+  CHECK(keyword_languages("en", {"a1", "a2", "a3", "a4", "a5", "a6"}).size() == kMaxKeywordLanguages);
+}
+
+TEST_CASE("the instruction does not lead the search") {
+  QueryPlan plan;
+  plan.question = "Who built it? In one word.";
+  plan.information = {"who built it"};
+  plan.instruction = {"one word"};
+  plan.keywords = {{"zh", {"建造", "谁"}}};
+  const auto queries = plan.queries();
+  REQUIRE(queries.size() == 3);
+  CHECK(queries[0].text == "who built it");
+  CHECK(queries[0].weight == 2.0);
+  CHECK(queries[1].text == plan.question);
+  CHECK(queries[2].text == "建造\n谁");
+}
+
+}  // namespace lectern

@@ -1,0 +1,76 @@
+#include "agent/support.h"
+
+#include "tests/support/catch.h"
+
+namespace lectern {
+namespace {
+
+std::vector<EvidencePassage> evidence(const std::vector<std::string>& texts, const std::string& title = "") {
+  std::vector<SourcePassage> chunks;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    SourcePassage passage;
+    passage.document_id = static_cast<int64_t>(i);
+    passage.title = title;
+    passage.text = texts[i];
+    passage.end = texts[i].size();
+    chunks.push_back(std::move(passage));
+  }
+  return merge_neighbours(std::move(chunks));
+}
+
+std::string quote(const std::vector<EvidencePassage>& passages, const SupportMatch& match) {
+  return std::string(match.sentence.of(
+      passages[static_cast<size_t>(match.passage)].chunks[static_cast<size_t>(match.chunk)].text));
+}
+
+}  // namespace
+
+TEST_CASE("the sentence with the claim's names and numbers wins") {
+  const auto passages =
+      evidence({"The team gave up 308 points. It was a good year.", "Another team gave up 296 points."});
+  const SupportIndex index(passages, "How many points did the team give up?", {});
+  const auto match = index.best("The team gave up 296 points.");
+  REQUIRE(match);
+  CHECK(quote(passages, *match) == "Another team gave up 296 points.");
+  CHECK(match->score > 0.9);
+  CHECK(quote(passages, *index.best("308")) == "The team gave up 308 points.");
+}
+
+TEST_CASE("words of the question alone support little") {
+  const auto passages = evidence({"The pump house was built by the river."});
+  const SupportIndex index(passages, "Who built the pump house?", {});
+  const auto match = index.best("The pump house was built by Napoleon Bonaparte.");
+  REQUIRE(match);
+  CHECK(match->score < SupportIndex::kKeep);
+}
+
+TEST_CASE("the title speaks for its sentences") {
+  const auto passages = evidence({"He was born in 1856."}, "Nikola Tesla");
+  const SupportIndex index(passages, "When was Tesla born?", {});
+  CHECK(index.best("Nikola Tesla was born in 1856.")->score > 0.9);
+}
+
+TEST_CASE("keywords join a claim to a sentence of another script") {
+  const auto passages = evidence({"云岭茶园海拔很高。", "桥上有石狮。"});
+  const SupportIndex without(passages, "What stands on the bridge?", {});
+  CHECK_FALSE(without.best("Lions stand on the bridge."));
+  const SupportIndex with(passages, "What stands on the bridge?", {"石狮", "桥上"});
+  const auto match = with.best("Lions stand on the bridge.");
+  REQUIRE(match);
+  CHECK(quote(passages, *match) == "桥上有石狮。");
+}
+
+TEST_CASE("nothing to compare is no match") {
+  const auto passages = evidence({"Some text here."});
+  const SupportIndex index(passages, "q", {});
+  CHECK_FALSE(index.best(""));
+  CHECK_FALSE(index.best("the of and"));
+  CHECK_FALSE(index.best("zebra"));
+  CHECK_FALSE(index.best_in(-1, "text"));
+  CHECK_FALSE(index.best_in(1, "text"));
+  CHECK(index.best_in(0, "text"));
+  const SupportIndex nothing({}, "q", {});
+  CHECK_FALSE(nothing.best("text"));
+}
+
+}  // namespace lectern
