@@ -355,7 +355,9 @@ std::string Analyzer::analyze_document(std::string_view text, std::vector<Term>&
                                        std::string_view language) {
   out.clear();
   impl_->text.assign(text);
-  const LanguageId guessed = guess_language(impl_->text.characters(), language_id(language));
+  const LanguageId likely = language_id(language);
+  LanguageId guessed = guess_language(impl_->text.characters(), {{&likely, 1}, 3.0});
+  if (guessed == kNoLanguage) guessed = likely;
   impl_->languages.assign(1, guessed);
   impl_->is_query = false;
   impl_->run(out);
@@ -366,9 +368,9 @@ void Analyzer::analyze_query(std::string_view text, std::vector<Term>& out,
                              std::span<const std::string> languages) {
   out.clear();
   impl_->text.assign(text);
-  impl_->stop_language = guess_language(impl_->text.characters());
   impl_->languages.clear();
   for (const std::string& language : languages) impl_->languages.push_back(language_id(language));
+  impl_->stop_language = guess_language(impl_->text.characters(), {impl_->languages, 1.0});
   if (languages.empty()) impl_->languages.push_back(impl_->stop_language);
   impl_->is_query = true;
   impl_->run(out);

@@ -3,7 +3,9 @@
 #include <libstemmer.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -18,9 +20,6 @@ struct Language {
   const char* code;
   Script script;
   const char* snowball;  // null: words are not stemmed
-  // Snowball's rules of most languages read diacritics; where they do not, folding first lets words typed
-  // without them meet the others.
-  bool fold_before_stemming = false;
 };
 
 constexpr std::array kLanguages = {
@@ -48,17 +47,23 @@ static_assert(kLanguages.size() <= 64, "sets of languages are 64-bit masks");
 using LanguageMask = uint64_t;
 
 // Function word -> the languages that have it.
-const std::unordered_map<std::string_view, LanguageMask>& word_languages() {
+const std::unordered_map<std::string, LanguageMask>& word_languages() {
   static const auto map = [] {
-    std::unordered_map<std::string_view, LanguageMask> made;
+    std::unordered_map<std::string, LanguageMask> made;
+    FoldedText folded;  // as the words of texts come, such as the one Greek sigma
     for (const LanguageWords& list : function_words()) {
       const LanguageMask bit = LanguageMask{1} << language_id(list.language);
-      std::string_view rest = list.words;
-      while (!rest.empty()) {
-        const size_t space = std::min(rest.find(' '), rest.size());
-        made[rest.substr(0, space)] |= bit;
-        rest.remove_prefix(std::min(space + 1, rest.size()));
+      std::string word;
+      folded.assign(list.words);
+      for (const Character& c : folded.characters()) {
+        if (c.code_point != U' ') {
+          utf8::append(word, c.code_point);
+          continue;
+        }
+        made[word] |= bit;
+        word.clear();
       }
+      made[word] |= bit;
     }
     return made;
   }();
@@ -114,10 +119,10 @@ void vote(LanguageMask languages, double weight, std::array<double, kLanguages.s
 }
 
 // Between the languages of one script, by function words and telling letters; kNoLanguage when nothing tells.
-LanguageId vote_by_words(const std::vector<Character>& text, Script script, LanguageId prior) {
-  constexpr double kPriorVotes = 3;
+LanguageId vote_by_words(const std::vector<Character>& text, Script script, const LanguagePrior& prior) {
   std::array<double, kLanguages.size()> votes{};
-  if (prior != kNoLanguage) votes[prior] = kPriorVotes;
+  for (const LanguageId language : prior.languages) votes[language] += prior.votes;
+  votes[kNoLanguage] = 0;
   std::string word;
   for (size_t i = 0; i <= text.size(); ++i) {
     const bool letter = i < text.size() &&
@@ -183,7 +188,7 @@ std::string_view language_code(LanguageId id) {
   return kLanguages[id].code;
 }
 
-LanguageId guess_language(const std::vector<Character>& text, LanguageId prior) {
+LanguageId guess_language(const std::vector<Character>& text, const LanguagePrior& prior) {
   std::array<size_t, static_cast<size_t>(Script::kCount)> letters{};
   for (const Character& c : text)
     if (c.char_class != CharClass::kOther && c.char_class != CharClass::kMark)
@@ -198,7 +203,7 @@ LanguageId guess_language(const std::vector<Character>& text, LanguageId prior) 
   }
   for (const Script script : {Script::kHan, Script::kKana, Script::kHangul}) count(script) *= 3;
   const auto top = std::max_element(letters.begin(), letters.end());
-  if (*top == 0) return prior;
+  if (*top == 0) return kNoLanguage;
   const auto script = static_cast<Script>(top - letters.begin());
   if (script == Script::kLatin || script == Script::kCyrillic || script == Script::kArabic)
     return vote_by_words(text, script, prior);
@@ -220,7 +225,7 @@ std::string guess_language(std::string_view text) {
   }
   FoldedText folded;
   folded.assign(sample);
-  return std::string(language_code(guess_language(folded.characters())));
+  return std::string(language_code(guess_language(folded.characters(), {})));
 }
 
 LanguageId stemming_language(LanguageId language, Script script) {
@@ -245,7 +250,7 @@ LanguageId stemming_language(LanguageId language, Script script) {
   }
 }
 
-bool is_function_word(LanguageId language, std::string_view word) {
+bool is_function_word(LanguageId language, const std::string& word) {
   const auto found = word_languages().find(word);
   return found != word_languages().end() && (found->second >> language & 1) != 0;
 }
@@ -287,12 +292,8 @@ std::string_view Stemmer::stem(LanguageId language, std::string_view word) {
 }
 
 void Stemmer::compute(LanguageId language, std::string_view word, std::string& stem) {
+  // Diacritics go after stemming: most of Snowball's rules read them.
   std::string plain = without_apostrophe(language, word);
-  if (kLanguages[language].fold_before_stemming) {
-    std::string folded;
-    append_without_diacritics(plain, folded);
-    plain = std::move(folded);
-  }
   if (sb_stemmer* stemmer = algorithm(language)) {
     const auto* symbols = sb_stemmer_stem(stemmer, reinterpret_cast<const sb_symbol*>(plain.data()),
                                           static_cast<int>(plain.size()));

@@ -2,12 +2,10 @@
 // Stemmer belongs to one.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "retrieval/analyzer_text.h"
@@ -22,15 +20,20 @@ inline constexpr LanguageId kNoLanguage = 0;
 LanguageId language_id(std::string_view code);  // kNoLanguage for one we do not know by name
 std::string_view language_code(LanguageId id);
 
-// `prior` is a language the text is likely in; it takes a few clear words to be overruled.
-LanguageId guess_language(const std::vector<Character>& text, LanguageId prior = kNoLanguage);
+// Languages a text is likely in: each has that many clear words' lead.
+struct LanguagePrior {
+  std::span<const LanguageId> languages;
+  double votes = 0;
+};
+// kNoLanguage when nothing tells.
+LanguageId guess_language(const std::vector<Character>& text, const LanguagePrior& prior);
 
 // The language whose stemmer treats words of `script` in a text of `language`: a Chinese page's Latin words
 // are taken for English ones.
 LanguageId stemming_language(LanguageId language, Script script);
 
 // Is the case-folded word one of the language's function words?
-bool is_function_word(LanguageId language, std::string_view word);
+bool is_function_word(LanguageId language, const std::string& word);
 bool is_function_character(char32_t code_point);
 
 class Stemmer {
