@@ -11,6 +11,9 @@ namespace {
 // Long enough to bridge the serial parts of a forward pass, short enough not to burn a core while idle.
 constexpr int kSpins = 4000;
 
+constexpr uint64_t kRegion = uint64_t{1} << 32;
+constexpr uint64_t kUnclaimed = kRegion - 1;
+
 inline void pause_cpu() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -33,8 +36,8 @@ ThreadPool::ThreadPool(int n_threads) {
 
 ThreadPool::~ThreadPool() {
   stop_.store(true);
-  epoch_.fetch_add(1);
-  epoch_.notify_all();
+  state_.fetch_add(kRegion);
+  state_.notify_all();
   for (auto& thread : workers_) thread.join();
 }
 
@@ -42,51 +45,50 @@ void ThreadPool::run(int n_tasks, const std::function<void(int, int)>& task) {
   if (n_tasks <= 0) return;
   task_ = &task;
   n_tasks_ = n_tasks;
-  next_.store(0, std::memory_order_relaxed);
-  const bool fork = n_tasks > 1 && !workers_.empty();
-  if (fork) {
-    busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-    epoch_.fetch_add(1, std::memory_order_release);
-    epoch_.notify_all();
-  }
+  n_finished_.store(0, std::memory_order_relaxed);
+  const uint64_t region = (state_.load(std::memory_order_relaxed) & ~kUnclaimed) + kRegion;
+  state_.store(region | static_cast<uint64_t>(n_tasks), std::memory_order_release);
+  if (n_tasks > 1 && !workers_.empty()) state_.notify_all();
   drain(0);
-  if (fork) {
-    for (int spins = 0; busy_.load(std::memory_order_acquire) != 0; ++spins) {
-      if (spins < kSpins) {
-        pause_cpu();
-      } else {
-        std::this_thread::yield();
-      }
+  for (int spins = 0; n_finished_.load(std::memory_order_acquire) != n_tasks; ++spins) {
+    if (spins < kSpins) {
+      pause_cpu();
+    } else {
+      std::this_thread::yield();
     }
   }
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
 void ThreadPool::drain(int worker) {
-  for (int index; (index = next_.fetch_add(1, std::memory_order_relaxed)) < n_tasks_;) {
+  uint64_t state = state_.load(std::memory_order_acquire);
+  while ((state & kUnclaimed) != 0) {
+    if (!state_.compare_exchange_weak(state, state - 1, std::memory_order_acq_rel, std::memory_order_acquire))
+      continue;
+    const int index = n_tasks_ - static_cast<int>(state & kUnclaimed);
     try {
       (*task_)(index, worker);
     } catch (...) {
       const std::lock_guard lock(error_mutex_);
       if (!error_) error_ = std::current_exception();
     }
+    n_finished_.fetch_add(1, std::memory_order_release);
+    state = state_.load(std::memory_order_acquire);
   }
 }
 
 void ThreadPool::worker_loop(int worker) {
-  uint32_t seen = 0;
-  while (true) {
-    for (int spins = 0; epoch_.load(std::memory_order_acquire) == seen; ++spins) {
+  while (!stop_.load()) {
+    drain(worker);
+    uint64_t state = state_.load(std::memory_order_acquire);
+    for (int spins = 0; (state & kUnclaimed) == 0 && !stop_.load(std::memory_order_relaxed); ++spins) {
       if (spins < kSpins) {
         pause_cpu();
       } else {
-        epoch_.wait(seen, std::memory_order_acquire);
+        state_.wait(state, std::memory_order_acquire);
       }
+      state = state_.load(std::memory_order_acquire);
     }
-    ++seen;
-    if (stop_.load()) return;
-    drain(worker);
-    busy_.fetch_sub(1, std::memory_order_release);
   }
 }
 

@@ -34,15 +34,17 @@ class ThreadPool {
   void worker_loop(int worker);
   void drain(int worker);
 
-  std::vector<std::thread> workers_;
-  const std::function<void(int, int)>* task_ = nullptr;
+  // Tasks of the region at hand that nobody has claimed yet, under the region's number: (region << 32) |
+  // unclaimed. A claim is one compare-and-swap, so a worker that wakes up late can neither take part in a
+  // region that is over nor hold one up: the caller waits only for tasks that somebody has claimed.
+  std::atomic<uint64_t> state_{0};
+  std::atomic<int> n_finished_{0};
+  const std::function<void(int, int)>* task_ = nullptr;  // read only after a claim
   int n_tasks_ = 0;
-  std::atomic<int> next_{0};
-  std::atomic<uint32_t> epoch_{0};  // raised once for every region
-  std::atomic<int> busy_{0};        // workers that have not finished the region
   std::atomic<bool> stop_{false};
   std::mutex error_mutex_;
   std::exception_ptr error_;
+  std::vector<std::thread> workers_;
 };
 
 }  // namespace lectern
