@@ -56,7 +56,7 @@ void CpuBackend::mlps(std::span<const MlpJob> jobs) {
   ops_.matmul(matmuls);
 }
 
-// Every token goes to its num_experts_per_tok likeliest experts and to the shared one:
+// Every token goes to its num_experts_per_tok likeliest experts and to the shared one, where there is one:
 //   residual += sum_e p_e E_e(x) + sigmoid(x . w_shared_gate) Shared(x),   p = softmax_fp32(router(x))
 // with p renormalised over the chosen experts only where the config says so.
 void CpuBackend::sparse_mlp(const CpuLayer& layer, const float* x, int n, float* residual) {
@@ -64,6 +64,7 @@ void CpuBackend::sparse_mlp(const CpuLayer& layer, const float* x, int n, float*
   const auto h = static_cast<size_t>(config_.hidden_size), n_rows = static_cast<size_t>(n);
   const auto n_experts = static_cast<size_t>(config_.num_experts);
   const auto top_k = static_cast<size_t>(config_.num_experts_per_tok);
+  const bool has_shared = config_.shared_expert_intermediate_size > 0;
 
   auto* probabilities = arena_.take<float>(n_rows * n_experts);
   const PackedMatrix* const router[] = {&layer.router};
@@ -88,6 +89,7 @@ void CpuBackend::sparse_mlp(const CpuLayer& layer, const float* x, int n, float*
       expert_of[t * top_k + i] = order[i];
       weight_of[t * top_k + i] = p[order[i]] / (config_.norm_topk_prob ? chosen : 1.0f);
     }
+    if (!has_shared) continue;
     const Vector& gate = layer.source->moe.shared_expert_gate;
     shared_weight[t] =
         1.0f / (1.0f + std::exp(-std::inner_product(gate.begin(), gate.end(), x + t * h, 0.0f)));
@@ -106,7 +108,8 @@ void CpuBackend::sparse_mlp(const CpuLayer& layer, const float* x, int n, float*
     std::memcpy(expert_x + row_of[s] * h, x + s / top_k * h, h * sizeof(float));
   }
 
-  std::vector<MlpJob> jobs = {{&layer.shared_expert, x, n, shared_y, false}};
+  std::vector<MlpJob> jobs;
+  if (has_shared) jobs.push_back({&layer.shared_expert, x, n, shared_y, false});
   for (size_t e = 0; e < n_experts; ++e) {
     const size_t begin = first_row[e], count = first_row[e + 1] - begin;
     if (count == 0) continue;
@@ -121,7 +124,9 @@ void CpuBackend::sparse_mlp(const CpuLayer& layer, const float* x, int n, float*
       for (size_t s = t * top_k; s < (t + 1) * top_k; ++s) {
         ops_.kernels().add_scaled(row, expert_y + row_of[s] * h, weight_of[s], config_.hidden_size);
       }
-      ops_.kernels().add_scaled(row, shared_y + t * h, shared_weight[t], config_.hidden_size);
+      if (has_shared) {
+        ops_.kernels().add_scaled(row, shared_y + t * h, shared_weight[t], config_.hidden_size);
+      }
     }
   });
 }

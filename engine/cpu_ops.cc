@@ -37,7 +37,7 @@ void CpuOps::matmul(std::span<const MatmulJob> jobs) {
   int64_t total_tiles = 0;
   for (const MatmulJob& job : jobs) total_tiles += (job.w->rows + kRowTile - 1) / kRowTile;
   const int step =
-      kRowTile * static_cast<int>(std::max<int64_t>(1, total_tiles / (kTasksPerThread * pool_.size())));
+      kRowTile * static_cast<int>(std::max<int64_t>(1, total_tiles / (2 * kTasksPerThread * pool_.size())));
   tasks_.clear();
   for (size_t j = 0; j < jobs.size(); ++j) {
     for (int begin = 0; begin < jobs[j].w->rows; begin += step) {

@@ -53,7 +53,9 @@ class PackList {
     for (size_t e = 0; e < target.experts.size(); ++e) {
       add_mlp(source.moe.experts[e], c.moe_intermediate_size, target.experts[e], share);
     }
-    add_mlp(source.moe.shared_expert, c.shared_expert_intermediate_size, target.shared_expert);
+    if (c.shared_expert_intermediate_size > 0) {
+      add_mlp(source.moe.shared_expert, c.shared_expert_intermediate_size, target.shared_expert);
+    }
   }
 
   std::vector<PackJob> jobs;
@@ -90,7 +92,8 @@ void check_vectors(const Weights& weights, const Qwen2Config& c, const std::file
     check_length(layer.v_bias, c.kv_size(), "the bias of v_proj", path);
     if (c.architecture == Architecture::kQwen2Moe) {
       LECTERN_CHECK(layer.moe.experts.size() == static_cast<size_t>(c.num_experts));
-      check_length(layer.moe.shared_expert_gate, c.hidden_size, "shared_expert_gate", path);
+      check_length(layer.moe.shared_expert_gate, c.shared_expert_intermediate_size > 0 ? c.hidden_size : 0,
+                   "shared_expert_gate", path);
     }
   }
   check_length(weights.norm, c.hidden_size, "the final norm", path);

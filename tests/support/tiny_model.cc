@@ -55,6 +55,7 @@ class TinyModel final : public ModelFile {
     for (int e = 0; e < config_.num_experts; ++e) {
       w.moe.experts.push_back(mlp(config_.moe_intermediate_size));
     }
+    if (config_.shared_expert_intermediate_size == 0) return w;
     w.moe.shared_expert = mlp(config_.shared_expert_intermediate_size);
     w.moe.shared_expert_gate = vector(h, 0.3f, 0.0f);
     return w;
@@ -201,6 +202,7 @@ Row moe(const MoeWeights& w, const Row& x, const Qwen2Config& config) {
   for (const size_t e : order) chosen += p[e];
   Row y(x.size(), 0.0);
   for (const size_t e : order) add(y, mlp(w.experts[e], x), config.norm_topk_prob ? p[e] / chosen : p[e]);
+  if (config.shared_expert_intermediate_size == 0) return y;
   const double gate = std::inner_product(x.begin(), x.end(), w.shared_expert_gate.begin(), 0.0);
   add(y, mlp(w.shared_expert, x), 1.0 / (1.0 + std::exp(-gate)));
   return y;

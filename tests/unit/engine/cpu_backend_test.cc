@@ -80,6 +80,10 @@ TEST_CASE("CpuBackend equals the equations layer by layer") {
     config = tiny_moe_config();
     config.norm_topk_prob = true;
   }
+  SECTION("mixture of experts without a shared one") {
+    config = tiny_moe_config();
+    config.shared_expert_intermediate_size = 0;
+  }
   compare_with_reference(config);
 }
 
