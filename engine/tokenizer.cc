@@ -1,11 +1,13 @@
 #include "engine/tokenizer.h"
 
 #include <algorithm>
+#include <mutex>
 #include <unordered_map>
 
 #include "base/error.h"
 #include "engine/tokenizer_bpe.h"
 #include "engine/tokenizer_normalize.h"
+#include "engine/tokenizer_trie.h"
 #include "engine/tokenizer_words.h"
 
 namespace lectern {
@@ -32,11 +34,10 @@ struct Tokenizer::Impl {
       : origin(origin_in), merger((check(vocabulary, origin_in), vocabulary), origin_in) {
     size_t n_tokens = vocabulary.tokens.size();
     while (n_tokens > 0 && vocabulary.types[n_tokens - 1] == TokenType::kUnused) --n_tokens;
-    is_text.resize(n_tokens);
+    types.assign(vocabulary.types.begin(), vocabulary.types.begin() + static_cast<std::ptrdiff_t>(n_tokens));
     ends.resize(n_tokens);
     for (size_t id = 0; id < n_tokens; ++id) {
       const TokenType type = vocabulary.types[id];
-      is_text[id] = type == TokenType::kNormal || type == TokenType::kAdded;
       if (type == TokenType::kNormal) bytes += token_text_to_bytes(vocabulary.tokens[id]);
       if (type == TokenType::kAdded) bytes += vocabulary.tokens[id];
       if (type == TokenType::kControl || type == TokenType::kAdded)
@@ -61,14 +62,21 @@ struct Tokenizer::Impl {
     }
   }
 
-  bool contains(int32_t id) const { return id >= 0 && static_cast<size_t>(id) < is_text.size(); }
+  std::string_view bytes_of(size_t id) const {
+    const size_t begin = id == 0 ? 0 : ends[id - 1];
+    return std::string_view(bytes).substr(begin, ends[id] - begin);
+  }
+
+  bool contains(int32_t id) const { return id >= 0 && static_cast<size_t>(id) < types.size(); }
 
   std::string origin;
   BytePairMerger merger;
-  std::string bytes;          // of all tokens, one after another
-  std::vector<size_t> ends;   // of each token in `bytes`
-  std::vector<bool> is_text;  // false for control and unused tokens
+  std::string bytes;         // of all tokens, one after another
+  std::vector<size_t> ends;  // of each token in `bytes`
+  std::vector<TokenType> types;
   std::unordered_map<std::string, int32_t> control_tokens;
+  std::once_flag trie_built;
+  std::shared_ptr<const TokenTrie> trie;
 };
 
 Tokenizer::Tokenizer(const Vocabulary& vocabulary, const std::string& origin)
@@ -99,9 +107,7 @@ int Tokenizer::count(std::string_view text) const {
 
 std::string_view Tokenizer::token_bytes(int32_t id) const {
   if (!impl_->contains(id)) return {};
-  const auto index = static_cast<size_t>(id);
-  const size_t begin = index == 0 ? 0 : impl_->ends[index - 1];
-  return std::string_view(impl_->bytes).substr(begin, impl_->ends[index] - begin);
+  return impl_->bytes_of(static_cast<size_t>(id));
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids) const {
@@ -123,11 +129,24 @@ bool Tokenizer::has_control_token(std::string_view text) const {
 }
 
 bool Tokenizer::is_control(int32_t id) const {
-  return !impl_->contains(id) || !impl_->is_text[static_cast<size_t>(id)];
+  if (!impl_->contains(id)) return true;
+  const TokenType type = impl_->types[static_cast<size_t>(id)];
+  return type == TokenType::kControl || type == TokenType::kUnused;
+}
+
+std::shared_ptr<const TokenTrie> Tokenizer::trie() const {
+  std::call_once(impl_->trie_built, [&] {
+    std::vector<std::pair<std::string_view, int32_t>> vocabulary;
+    for (size_t id = 0; id < impl_->types.size(); ++id)
+      if (impl_->types[id] == TokenType::kNormal)
+        vocabulary.emplace_back(impl_->bytes_of(id), static_cast<int32_t>(id));
+    impl_->trie = std::make_shared<const TokenTrie>(std::move(vocabulary));
+  });
+  return impl_->trie;
 }
 
 int32_t Tokenizer::size() const {
-  return static_cast<int32_t>(impl_->is_text.size());
+  return static_cast<int32_t>(impl_->types.size());
 }
 
 }  // namespace lectern

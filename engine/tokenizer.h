@@ -14,6 +14,8 @@
 
 namespace lectern {
 
+class TokenTrie;
+
 class Tokenizer {
  public:
   explicit Tokenizer(const Vocabulary& vocabulary, const std::string& origin);
@@ -40,6 +42,10 @@ class Tokenizer {
   bool is_control(int32_t id) const;
   // Ids the sampler may produce are [0, size()); the model's vocabulary may have more rows.
   int32_t size() const;
+
+  // The tokens of text by their bytes, without control and added ones: what grammars choose from. Built at
+  // the first call.
+  std::shared_ptr<const TokenTrie> trie() const;
 
  private:
   struct Impl;

@@ -1,0 +1,339 @@
+#include "engine/grammar_automaton.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace lectern {
+namespace {
+
+constexpr size_t kMaxInstructions = 10000;
+constexpr size_t kMaxBytes = size_t{1} << 20;  // of literals, and of choices
+
+// Where in a string: between characters, after a backslash, or inside a UTF-8 sequence (Unicode standard,
+// table 3-7: which bytes may come second depends on the first).
+enum StringDetail : uint32_t {
+  kOpening,
+  kBetween,
+  kEscape,
+  kOneMore,  // continuation bytes to come
+  kTwoMore,
+  kThreeMore,
+  kAfterE0,
+  kAfterED,
+  kAfterF0,
+  kAfterF4,
+};
+
+// Where in a number: the state, and the digits so far above it.
+enum NumberState : uint32_t { kNumberStart, kAfterMinus, kAfterZero, kWhole, kAfterPoint, kFraction };
+constexpr uint32_t kDigit = 8;
+constexpr uint32_t kMaxDigits = 15;  // before and after the point: what a double holds
+
+constexpr bool between(uint8_t byte, uint8_t low, uint8_t high) {
+  return byte >= low && byte <= high;
+}
+
+// The detail after the first byte of a character inside a string; kOpening when none begins with it.
+constexpr uint32_t after_lead(uint8_t byte) {
+  if (byte < 0x80) return kBetween;
+  if (between(byte, 0xC2, 0xDF)) return kOneMore;
+  if (byte == 0xE0) return kAfterE0;
+  if (byte == 0xED) return kAfterED;
+  if (between(byte, 0xE1, 0xEF)) return kTwoMore;
+  if (byte == 0xF0) return kAfterF0;
+  if (between(byte, 0xF1, 0xF3)) return kThreeMore;
+  if (byte == 0xF4) return kAfterF4;
+  return kOpening;
+}
+
+bool step_number(uint32_t& detail, bool integer, uint8_t byte) {
+  const uint32_t state = detail % kDigit, n_digits = detail / kDigit;
+  const bool digit = between(byte, '0', '9');
+  switch (state) {
+    case kNumberStart:
+      if (byte == '-') return detail = kAfterMinus, true;
+      [[fallthrough]];
+    case kAfterMinus:
+      if (!digit) return false;
+      detail = byte == '0' ? kAfterZero : kWhole + kDigit;
+      return true;
+    case kWhole:
+      if (digit && n_digits < kMaxDigits) return detail += kDigit, true;
+      [[fallthrough]];
+    case kAfterZero:
+      if (integer || byte != '.') return false;
+      detail = kAfterPoint;
+      return true;
+    case kAfterPoint:
+    case kFraction:
+      if (!digit || n_digits == kMaxDigits) return false;
+      detail = kFraction + (n_digits + 1) * kDigit;
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool number_may_end(uint32_t detail) {
+  const uint32_t state = detail % kDigit;
+  return state == kAfterZero || state == kWhole || state == kFraction;
+}
+
+void take_one(GrammarAutomaton::Counter& counter) {
+  --counter.room;
+  if (counter.need > 0) --counter.need;
+}
+
+}  // namespace
+
+void GrammarAutomaton::append(const Instruction& instruction) {
+  if (program_.size() >= kMaxInstructions || literals_.size() > kMaxBytes || choices_.size() > kMaxBytes)
+    throw Error(ErrorCode::kUnsupported, "the grammar is too large");
+  program_.push_back(instruction);
+}
+
+void GrammarAutomaton::add_literal(std::string_view bytes) {
+  const auto begin = static_cast<uint32_t>(literals_.size());
+  literals_ += bytes;
+  append({.kind = Kind::kLiteral, .begin = begin, .end = static_cast<uint32_t>(literals_.size())});
+}
+
+void GrammarAutomaton::add_string(uint32_t min_length, uint32_t max_length) {
+  append({.kind = Kind::kString,
+          .min = static_cast<uint16_t>(min_length),
+          .max = static_cast<uint16_t>(max_length)});
+}
+
+void GrammarAutomaton::add_number(bool integer) {
+  append({.kind = integer ? Kind::kInteger : Kind::kNumber});
+}
+
+void GrammarAutomaton::add_choice(std::span<const std::string> options) {
+  const auto root = static_cast<uint32_t>(choices_.size());
+  choices_.emplace_back();
+  for (const std::string& option : options) {
+    uint32_t node = root;
+    for (const char c : option) {
+      const auto byte = static_cast<uint8_t>(c);
+      uint32_t child = choice_child(node, byte);
+      if (child == 0) {
+        child = static_cast<uint32_t>(choices_.size());
+        choices_.push_back({0, choices_[node].first_child, byte, false});
+        choices_[node].first_child = child;
+      }
+      node = child;
+    }
+    choices_[node].terminal = true;
+    if (choices_.size() > kMaxBytes) break;  // append() reports it
+  }
+  append({.kind = Kind::kChoice, .begin = root});
+}
+
+void GrammarAutomaton::begin_array(uint32_t min_items, uint32_t max_items) {
+  if (open_arrays_.size() == kMaxArrayDepth)
+    throw Error(ErrorCode::kUnsupported,
+                "arrays are nested deeper than " + std::to_string(kMaxArrayDepth) + " levels");
+  open_arrays_.push_back(static_cast<uint32_t>(program_.size()));
+  append({.kind = Kind::kArrayOpen,
+          .array_depth = static_cast<uint8_t>(open_arrays_.size() - 1),
+          .min = static_cast<uint16_t>(min_items),
+          .max = static_cast<uint16_t>(max_items)});
+}
+
+void GrammarAutomaton::end_array() {
+  const uint32_t open = open_arrays_.back();
+  open_arrays_.pop_back();
+  append({.kind = Kind::kArrayNext, .array_depth = program_[open].array_depth, .target = open + 1});
+  program_[open].target = static_cast<uint32_t>(program_.size());
+}
+
+// Positions at the beginning of an instruction are the same however they were reached.
+void GrammarAutomaton::enter(Position& position, uint32_t instruction) const {
+  position.instruction = instruction;
+  position.detail = 0;
+  position.characters = {};
+  if (instruction >= program_.size()) return;
+  const Instruction& entered = program_[instruction];
+  if (entered.kind == Kind::kChoice) position.detail = entered.begin;
+  if (entered.kind == Kind::kString) position.characters = {entered.min, entered.max};
+}
+
+GrammarAutomaton::Position GrammarAutomaton::start() const {
+  Position position;
+  enter(position, 0);
+  return position;
+}
+
+uint32_t GrammarAutomaton::choice_child(uint32_t node, uint8_t byte) const {
+  uint32_t child = choices_[node].first_child;
+  while (child != 0 && choices_[child].byte != byte) child = choices_[child].next_sibling;
+  return child;
+}
+
+// At an instruction that may end without another byte of its own.
+bool GrammarAutomaton::may_end(const Position& position) const {
+  switch (program_[position.instruction].kind) {
+    case Kind::kInteger:
+    case Kind::kNumber:
+      return number_may_end(position.detail);
+    case Kind::kChoice:
+      return choices_[position.detail].terminal;
+    default:
+      return false;
+  }
+}
+
+bool GrammarAutomaton::step_string(Position& position, uint8_t byte) const {
+  uint32_t& detail = position.detail;
+  const auto continues = [&](uint8_t low, uint8_t high, uint32_t next) {
+    if (!between(byte, low, high)) return false;
+    detail = next;
+    return true;
+  };
+  switch (detail) {
+    case kOpening:
+      return continues('"', '"', kBetween);
+    case kBetween:
+      if (byte == '"') {
+        if (position.characters.need > 0) return false;
+        enter(position, position.instruction + 1);
+        return true;
+      }
+      if (byte < 0x20 || position.characters.room == 0) return false;
+      detail = byte == '\\' ? uint32_t{kEscape} : after_lead(byte);
+      take_one(position.characters);
+      return detail != kOpening;
+    case kEscape:
+      detail = kBetween;
+      return std::string_view("\"\\/bfnrt").find(static_cast<char>(byte)) != std::string_view::npos;
+    case kOneMore:
+      return continues(0x80, 0xBF, kBetween);
+    case kTwoMore:
+      return continues(0x80, 0xBF, kOneMore);
+    case kThreeMore:
+      return continues(0x80, 0xBF, kTwoMore);
+    case kAfterE0:
+      return continues(0xA0, 0xBF, kOneMore);
+    case kAfterED:
+      return continues(0x80, 0x9F, kOneMore);
+    case kAfterF0:
+      return continues(0x90, 0xBF, kTwoMore);
+    case kAfterF4:
+      return continues(0x80, 0x8F, kTwoMore);
+    default:
+      return false;
+  }
+}
+
+bool GrammarAutomaton::step(Position& position, uint8_t byte) const {
+  while (position.instruction < program_.size()) {
+    const Instruction& instruction = program_[position.instruction];
+    Counter& items = position.items[instruction.array_depth];
+    switch (instruction.kind) {
+      case Kind::kLiteral:
+        if (static_cast<uint8_t>(literals_[instruction.begin + position.detail]) != byte) return false;
+        if (instruction.begin + ++position.detail == instruction.end)
+          enter(position, position.instruction + 1);
+        return true;
+      case Kind::kString:
+        return step_string(position, byte);
+      case Kind::kInteger:
+      case Kind::kNumber:
+        if (step_number(position.detail, instruction.kind == Kind::kInteger, byte)) return true;
+        if (!number_may_end(position.detail)) return false;
+        enter(position, position.instruction + 1);
+        break;
+      case Kind::kChoice:
+        if (const uint32_t child = choice_child(position.detail, byte); child != 0) {
+          position.detail = child;
+          if (choices_[child].first_child == 0) enter(position, position.instruction + 1);
+          return true;
+        }
+        if (!choices_[position.detail].terminal) return false;
+        enter(position, position.instruction + 1);
+        break;
+      case Kind::kArrayOpen:  // detail 0: before the bracket, 1: before the first item
+        if (position.detail == 0) {
+          if (byte != '[') return false;
+          items = {instruction.min, instruction.max};
+          position.detail = 1;
+          return true;
+        }
+        if (byte == ']') {
+          if (items.need > 0) return false;
+          items = {};
+          enter(position, instruction.target);
+          return true;
+        }
+        if (items.room == 0) return false;
+        take_one(items);
+        enter(position, position.instruction + 1);
+        break;
+      case Kind::kArrayNext:  // detail 0: after an item, 1: after the comma
+        if (position.detail == 1) {
+          if (byte != ' ') return false;
+          take_one(items);
+          enter(position, instruction.target);
+          return true;
+        }
+        if (byte == ',' && items.room > 0) {
+          position.detail = 1;
+          return true;
+        }
+        if (byte != ']' || items.need > 0) return false;
+        items = {};
+        enter(position, position.instruction + 1);
+        return true;
+    }
+  }
+  return false;
+}
+
+bool GrammarAutomaton::complete(Position position) const {
+  while (position.instruction < program_.size()) {
+    if (!may_end(position)) return false;
+    enter(position, position.instruction + 1);
+  }
+  return true;
+}
+
+bool GrammarAutomaton::finished(const Position& position) const {
+  if (position.instruction >= program_.size()) return true;
+  for (int byte = 0; byte < 256; ++byte) {
+    Position next = position;
+    if (step(next, static_cast<uint8_t>(byte))) return false;
+  }
+  return true;
+}
+
+GrammarAutomaton::Position GrammarAutomaton::shared(Position position, const TokenTrie& trie) const {
+  const auto cut = [](Counter& counter, int most) {
+    counter.need = std::min(counter.need, static_cast<uint16_t>(most));
+    counter.room = std::min(counter.room, static_cast<uint16_t>(most));
+  };
+  cut(position.characters, TokenTrie::kMaxTokenBytes + 1);
+  // A token that begins before an item and ends after a comma starts two items more than it has ", ".
+  for (Counter& items : position.items) cut(items, trie.max_separators() + 3);
+  return position;
+}
+
+void GrammarAutomaton::allowed_tokens(const Position& position, const TokenTrie& trie,
+                                      std::span<uint64_t> mask) const {
+  std::array<Position, TokenTrie::kMaxTokenBytes + 1> path;  // by depth
+  path[0] = position;
+  const std::span<const TokenTrie::Node> nodes = trie.nodes();
+  for (size_t i = 0; i < nodes.size();) {
+    const TokenTrie::Node& node = nodes[i];
+    Position& here = path[node.depth];
+    here = path[node.depth - 1];
+    if (!step(here, node.byte)) {
+      i = node.subtree_end;
+      continue;
+    }
+    if (node.token >= 0) mask[static_cast<size_t>(node.token) / 64] |= uint64_t{1} << (node.token % 64);
+    ++i;
+  }
+}
+
+}  // namespace lectern
