@@ -1,5 +1,6 @@
 #include "agent/answer_prompt.h"
 
+#include <algorithm>
 #include <array>
 
 #include "agent/languages.h"
@@ -39,16 +40,44 @@ std::string_view without_opening(std::string_view reply) {
   return begin == std::string_view::npos ? std::string_view{} : reply.substr(begin);
 }
 
+bool is_question(std::string_view text) {
+  static constexpr std::array<std::string_view, 25> kOpenings = {
+      "what", "who", "whom",  "whose", "when",  "where",  "which",  "why", "how",
+      "is",   "are", "was",   "were",  "do",    "does",   "did",    "has", "have",
+      "had",  "can", "could", "will",  "would", "should", "in what"};
+  static constexpr std::array<std::string_view, 13> kChinese = {
+      "什么", "谁", "哪", "多少", "几", "为何", "怎么", "怎样", "如何", "吗", "是否", "多长", "多久"};
+  const size_t last = text.find_last_not_of(" \t\n");
+  if (last == std::string_view::npos) return false;
+  text = text.substr(0, last + 1);
+  if (text.ends_with("?") || text.ends_with("？")) return true;
+  if (prompt_language(text) == "zh") {
+    return std::any_of(kChinese.begin(), kChinese.end(),
+                       [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
+  }
+  std::string folded(text.substr(0, 12));
+  for (char& c : folded) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  return std::any_of(kOpenings.begin(), kOpenings.end(),
+                     [&](std::string_view word) { return folded.starts_with(std::string(word) + " "); });
+}
+
+std::string rules_for(std::string_view question, const std::vector<std::string>& instruction) {
+  const std::string_view language = prompt_language(question);
+  std::string wanted;
+  for (const std::string& item : instruction) wanted += (wanted.empty() ? "" : "; ") + item;
+  if (!wanted.empty()) {
+    return render_prompt(prompt_text(language, "answer_rules_instruction"), {{"instruction", wanted}});
+  }
+  return render_prompt(prompt_text(language, is_question(question) ? "answer_rules" : "answer_rules_request"),
+                       {});
+}
+
 }  // namespace
 
 LmRequest answer_request(std::string_view passages, std::string_view question,
                          const std::vector<std::string>& instruction) {
   const std::string_view language = prompt_language(question);
-  std::string wanted;
-  for (const std::string& item : instruction) wanted += (wanted.empty() ? "" : "; ") + item;
-  const std::string rules = wanted.empty() ? render_prompt(prompt_text(language, "answer_rules"), {})
-                                           : render_prompt(prompt_text(language, "answer_rules_instruction"),
-                                                           {{"instruction", wanted}});
+  const std::string rules = rules_for(question, instruction);
   LmRequest request;
   request.purpose = "answer";
   for (PromptTurn& turn :

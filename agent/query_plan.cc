@@ -180,12 +180,11 @@ std::string standalone_question(const HelperContext& context, const std::vector<
 }
 
 bool worth_splitting(std::string_view request) {
-  constexpr size_t kShortCharacters = 120, kShortWideCharacters = 40;
+  constexpr size_t kShortCharacters = 160, kShortWideCharacters = 50;
   const bool chinese = prompt_language(request) == "zh";
-  if (request.find('\n') != std::string_view::npos) return true;
-  if (utf8::count(request) > (chinese ? kShortWideCharacters : kShortCharacters)) return true;
-  if (split_sentences(request).size() > 1) return true;
-  return request.empty() || (request.back() != '?' && !request.ends_with("？"));
+  return request.find('\n') != std::string_view::npos ||
+         utf8::count(request) > (chinese ? kShortWideCharacters : kShortCharacters) ||
+         split_sentences(request).size() > 1;
 }
 
 void split_request(const HelperContext& context, QueryPlan& plan) {

@@ -43,7 +43,7 @@ struct HelperContext {
 std::string standalone_question(const HelperContext& context, const std::vector<LmMessage>& history,
                                 const std::string& question, int max_history_tokens);
 
-// A single short question has nothing to split.
+// One short sentence has nothing to split: the answer prompt shows it whole anyway.
 bool worth_splitting(std::string_view request);
 void split_request(const HelperContext& context, QueryPlan& plan);
 

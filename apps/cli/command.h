@@ -55,4 +55,6 @@ void register_pull(CLI::App& app, Program& program);
 void register_doctor(CLI::App& app, Program& program);
 void register_completion(CLI::App& app, Program& program);
 
+void register_eval_qa(CLI::App& eval, Program& program);
+
 }  // namespace lectern::cli

@@ -7,7 +7,7 @@ namespace lectern {
 TEST_CASE("one short question is not worth splitting") {
   CHECK_FALSE(worth_splitting("Who built the pump house?"));
   CHECK_FALSE(worth_splitting("泵房是谁建的？"));
-  CHECK(worth_splitting("Summarise the pump house notes"));
+  CHECK_FALSE(worth_splitting("pump house builder"));
   CHECK(worth_splitting("Who built it? Answer in one word."));
   CHECK(worth_splitting("Who built it?\nAnd when?"));
   CHECK(worth_splitting(std::string(200, 'x') + "?"));

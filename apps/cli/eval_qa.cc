@@ -1,0 +1,220 @@
+// lectern eval qa: answers the questions of a SQuAD-format file from its own paragraphs and compares.
+#include <algorithm>
+#include <fstream>
+
+#include "agent/agent.h"
+#include "agent/collection_source.h"
+#include "agent/engine_language_model.h"
+#include "apps/cli/answer_match.h"
+#include "apps/cli/command.h"
+#include "apps/cli/squad_data.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "models/registry.h"
+
+namespace lectern::cli {
+namespace {
+
+struct QaOptions {
+  std::string data;
+  std::string documents;
+  std::string replies;
+  int level = 1;
+  int limit = 0;
+  uint64_t seed = 1;
+  int passages = 0;
+  std::string helper_calls = "auto";
+};
+
+// Sums over the questions answered so far.
+struct QaSums {
+  int n = 0;
+  int evidence = 0, contains = 0, cited = 0, found = 0;
+  double f1 = 0;
+  int64_t quotes = 0, verbatim_quotes = 0;
+  int64_t calls = 0, prompt_tokens = 0, new_tokens = 0;
+  double seconds = 0;
+};
+
+double share(double part, double whole) {
+  return whole > 0 ? part / whole : 0;
+}
+
+Json to_json(const QaSums& sums) {
+  const auto mean = [&](auto sum) { return share(static_cast<double>(sum), sums.n); };
+  return {{"n", sums.n},
+          {"evidence_recall", mean(sums.evidence)},
+          {"contains", mean(sums.contains)},
+          {"f1", mean(sums.f1)},
+          {"cited", mean(sums.cited)},
+          {"found", mean(sums.found)},
+          {"quotes", sums.quotes},
+          {"quotes_verbatim", sums.quotes > 0 ? share(static_cast<double>(sums.verbatim_quotes),
+                                                      static_cast<double>(sums.quotes))
+                                              : 1.0},
+          {"seconds_per_question", mean(sums.seconds)},
+          {"calls", mean(sums.calls)},
+          {"prompt_tokens", mean(sums.prompt_tokens)},
+          {"new_tokens", mean(sums.new_tokens)}};
+}
+
+// The chunks that were given, neighbours joined: an answer may begin in one and end in the next.
+bool evidence_holds(const std::vector<SourcePassage>& context, const std::vector<std::string>& golds) {
+  std::string run;
+  for (size_t i = 0; i < context.size(); ++i) {
+    run += context[i].text;
+    const bool goes_on = i + 1 < context.size() && context[i + 1].document_id == context[i].document_id &&
+                         context[i + 1].ordinal == context[i].ordinal + 1;
+    if (!goes_on) {
+      if (contains_answer(run, golds)) return true;
+      run.clear();
+    }
+  }
+  return false;
+}
+
+class QaEvaluation {
+ public:
+  QaEvaluation(const QaOptions& options, Program& program)
+      : options_(options),
+        program_(program),
+        questions_(read_squad(options.data)),
+        documents_(options.documents.empty() ? questions_ : read_squad(options.documents)),
+        collection_(make_collection(documents_)),
+        source_(*collection_) {
+    const std::string model =
+        program.options.model.empty() ? std::string(default_model_id()) : program.options.model;
+    Engine::Options engine;
+    engine.backend.n_threads = program.options.threads;
+    engine_ = Engine::load(resolve_model(model), engine);
+    model_ = std::make_unique<EngineLanguageModel>(*engine_, model);
+    if (!options.replies.empty()) {
+      replies_.open(options.replies, std::ios::trunc);
+      if (!replies_) throw Error(ErrorCode::kIo, options.replies + ": cannot be written");
+    }
+  }
+
+  // Stops early when cancelled; what was measured until then counts.
+  QaSums run() {
+    const std::vector<SquadQuestion> sample = sample_questions(questions_, options_.limit, options_.seed);
+    const ProgressFn progress = program_.output().progress();
+    for (const SquadQuestion& question : sample) {
+      if (program_.cancel.cancelled()) break;
+      progress({"asking", "", static_cast<uint64_t>(sums_.n), sample.size(), 0, 0});
+      try {
+        answer(question);
+      } catch (const Error& error) {
+        if (error.code() == ErrorCode::kCancelled) break;
+        throw;
+      }
+    }
+    program_.end_progress();
+    return sums_;
+  }
+
+ private:
+  void answer(const SquadQuestion& question) {
+    AskRequest request;
+    request.question = question.question;
+    request.level = options_.level == 0 ? Level::kFit : Level::kRetrieve;
+    request.max_passages = options_.passages;
+    request.seed = options_.seed;
+    request.helper_calls = options_.helper_calls == "always"  ? HelperCalls::kAlways
+                           : options_.helper_calls == "never" ? HelperCalls::kNever
+                                                              : HelperCalls::kAuto;
+    const Stopwatch watch;
+    const Answer answer = Agent(*model_, source_).ask(request, {}, program_.cancel);
+    sums_.seconds += watch.seconds();
+    ++sums_.n;
+    const std::string text = without_markers(answer.text);
+    const bool evidence = evidence_holds(answer.context, question.answers);
+    const bool contains = contains_answer(text, question.answers);
+    const bool cited = std::any_of(
+        answer.citations.begin(), answer.citations.end(),
+        [&](const Citation& citation) { return contains_answer(citation.passage.text, question.answers); });
+    sums_.evidence += evidence;
+    sums_.contains += contains;
+    sums_.cited += cited;
+    sums_.found += answer.found;
+    sums_.f1 += answer_f1(text, question.answers);
+    for (const Citation& citation : answer.citations) {
+      ++sums_.quotes;
+      sums_.verbatim_quotes += is_verbatim(citation);
+    }
+    sums_.calls += answer.trace.calls;
+    sums_.prompt_tokens += answer.trace.prompt_tokens;
+    sums_.new_tokens += answer.trace.new_tokens;
+    if (replies_.is_open()) {
+      replies_ << dump_json({{"question", question.question},
+                             {"answers", question.answers},
+                             {"reply", answer.text},
+                             {"evidence", evidence},
+                             {"contains", contains},
+                             {"cited", cited},
+                             {"trace", lectern::to_json(answer.trace)}})
+               << std::endl;
+    }
+  }
+
+  bool is_verbatim(const Citation& citation) const {
+    const std::string text = collection_->text(citation.passage.document_id);
+    return !citation.quote.empty() && citation.quote_end <= text.size() &&
+           citation.quote_begin < citation.quote_end &&
+           text.compare(citation.quote_begin, citation.quote_end - citation.quote_begin, citation.quote) == 0;
+  }
+
+  const QaOptions& options_;
+  Program& program_;
+  SquadData questions_, documents_;
+  std::unique_ptr<Collection> collection_;
+  CollectionSource source_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<EngineLanguageModel> model_;
+  std::ofstream replies_;
+  QaSums sums_;
+};
+
+int run_eval_qa(const QaOptions& options, Program& program) {
+  QaEvaluation evaluation(options, program);
+  const QaSums sums = evaluation.run();
+  const bool interrupted = program.cancel.cancelled();
+  Json result = json_result("eval.qa");
+  result.update(to_json(sums));
+  if (interrupted) result["interrupted"] = true;
+  Output& output = program.output();
+  if (output.json()) {
+    output.print_json(result);
+  } else {
+    for (const auto& [name, value] : result.items()) output.print_line(name + ": " + dump_json(value));
+  }
+  return interrupted ? kExitInterrupted : kExitFound;
+}
+
+}  // namespace
+
+void register_eval_qa(CLI::App& eval, Program& program) {
+  CLI::App* command =
+      add_command(eval, "qa", "Answer the questions of a SQuAD-format file and compare",
+                  "  lectern eval qa --data xquad/en.json --limit 100 --seed 1 --json\n"
+                  "  lectern eval qa --data xquad/en.json --documents xquad/zh.json --limit 50");
+  auto options = std::make_shared<QaOptions>();
+  command->add_option("--data", options->data, "Questions and, without --documents, the text")
+      ->required()
+      ->check(CLI::ExistingFile);
+  command->add_option("--documents", options->documents, "Take the text from this parallel file")
+      ->check(CLI::ExistingFile);
+  command->add_option("--level", options->level, "0: read everything, 1: retrieve")->check(CLI::Range(0, 1));
+  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
+  command->add_option("--seed", options->seed, "Of the draw");
+  command->add_option("--passages", options->passages, "Chunks to give the model; 0: what suits it")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--helpers", options->helper_calls, "Split and keyword calls: auto, always, never")
+      ->check(CLI::IsMember({"auto", "always", "never"}));
+  command->add_option("--replies", options->replies,
+                      "Write every reply with its trace to this file, a JSON line each");
+  add_model_options(command, program.options);
+  add_output_options(command, program.options);
+  program.on_run(command, [options, &program] { return run_eval_qa(*options, program); });
+}
+
+}  // namespace lectern::cli
