@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/languages.h"
+#include "agent/query_plan.h"
 #include "prompts/prompts.h"
 
 namespace lectern {
