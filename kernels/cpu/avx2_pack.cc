@@ -13,8 +13,8 @@ namespace {
 // bits of the planes, half-precision d and m, and a scale and minimum for every 16 or 32 of them.
 struct Block {
   uint8_t quants[256];
-  uint16_t d, m;
-  float scale;  // IQ4_XS only: the scale of the 32 quants in hand
+  uint16_t d = 0, m = 0;
+  float scale = 0.0f;  // IQ4_XS only: the scale of the 32 quants in hand
   uint8_t scales[16], minima[16];
 };
 
