@@ -16,18 +16,21 @@ namespace lectern {
 namespace {
 
 constexpr size_t kDetectBytes = 8 << 10;
+constexpr size_t kPdfMarkBytes = 1024;  // readers look for the mark in the first kilobyte
 
 struct Extension {
   std::string_view extension, format;
 };
 
 constexpr std::array kExtensions{
-    Extension{".md", "markdown"},  Extension{".markdown", "markdown"}, Extension{".mdx", "markdown"},
-    Extension{".qmd", "markdown"}, Extension{".rmd", "markdown"},      Extension{".txt", "text"},
-    Extension{".text", "text"},    Extension{".log", "text"},          Extension{".rst", "text"},
-    Extension{".org", "text"},     Extension{".tex", "text"},          Extension{".adoc", "text"},
-    Extension{".srt", "text"},     Extension{".vtt", "text"},          Extension{".html", "html"},
-    Extension{".htm", "html"},     Extension{".xhtml", "html"},
+    Extension{".pdf", "pdf"},           Extension{".docx", "docx"},    Extension{".docm", "docx"},
+    Extension{".dotx", "docx"},         Extension{".epub", "epub"},    Extension{".md", "markdown"},
+    Extension{".markdown", "markdown"}, Extension{".mdx", "markdown"}, Extension{".qmd", "markdown"},
+    Extension{".rmd", "markdown"},      Extension{".txt", "text"},     Extension{".text", "text"},
+    Extension{".log", "text"},          Extension{".rst", "text"},     Extension{".org", "text"},
+    Extension{".tex", "text"},          Extension{".adoc", "text"},    Extension{".srt", "text"},
+    Extension{".vtt", "text"},          Extension{".html", "html"},    Extension{".htm", "html"},
+    Extension{".xhtml", "html"},
 };
 
 constexpr std::array<std::string_view, 72> kCodeExtensions{
@@ -67,6 +70,14 @@ bool looks_like_html(std::string_view bytes) {
   return start.starts_with("<!doctype html") || start.starts_with("<html");
 }
 
+// The zip-based format that a file's first entry announces, "" for others.
+std::string zip_format(std::string_view bytes) {
+  constexpr size_t kFirstNameOffset = 30;  // of a local file header without extra field
+  if (bytes.substr(std::min(kFirstNameOffset, bytes.size())).starts_with("mimetypeapplication/epub+zip"))
+    return "epub";
+  return "";
+}
+
 using Extractor = void (*)(std::string bytes, const ExtractContext& context, Document& document);
 
 struct Format {
@@ -75,10 +86,8 @@ struct Format {
 };
 
 constexpr std::array kFormats{
-    Format{"text", set_text},
-    Format{"markdown", extract_markdown},
-    Format{"code", extract_code},
-    Format{"html", extract_html},
+    Format{"text", set_text},     Format{"markdown", extract_markdown}, Format{"code", extract_code},
+    Format{"html", extract_html}, Format{"docx", extract_docx},         Format{"epub", extract_epub},
 };
 
 // The file's name without folder and extension, as well-formed text on one line.
@@ -128,7 +137,11 @@ void set_text(std::string bytes, const ExtractContext& context, Document& docume
 }
 
 std::string detect_format(const std::filesystem::path& path, std::string_view first_bytes) {
+  if (first_bytes.substr(0, kPdfMarkBytes).find("%PDF-") != std::string_view::npos) return "pdf";
   const std::string format = format_by_name(path);
+  // A broken file of a known binary format is worth an error that says so.
+  if (format == "pdf" || format == "docx" || format == "epub") return format;
+  if (first_bytes.starts_with("PK\x03\x04")) return zip_format(first_bytes);
   if (looks_binary(first_bytes)) return "";
   if (!format.empty()) return format;
   return looks_like_html(first_bytes) ? "html" : "text";
@@ -170,11 +183,15 @@ Document extract_file(const std::filesystem::path& path, const ExtractLimits& li
     throw Error(ErrorCode::kResourceExhausted, name + ": is " + megabytes(size) +
                                                    " MB large, more than the limit of " +
                                                    megabytes(limits.max_file_bytes) + " MB");
-  std::string bytes = read_file(path, limits.max_file_bytes);
-  const std::string format = detect_format(path, std::string_view(bytes).substr(0, kDetectBytes));
+  const std::string format = detect_file_format(path);
   if (format.empty())
     throw Error(ErrorCode::kUnsupported, name + ": is a binary file, not a document that can be read");
-  return extract(std::move(bytes), format, {name, limits});
+  if (format != "pdf") return extract(read_file(path, limits.max_file_bytes), format, {name, limits});
+  Document document;
+  document.format = format;
+  extract_pdf(path, {name, limits}, cancel, document);
+  choose_title(name, document);
+  return document;
 }
 
 }  // namespace lectern

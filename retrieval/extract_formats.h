@@ -21,6 +21,11 @@ struct ExtractContext {
 void set_text(std::string bytes, const ExtractContext& context, Document& document);
 
 void extract_markdown(std::string bytes, const ExtractContext& context, Document& document);
+void extract_docx(std::string bytes, const ExtractContext& context, Document& document);
+void extract_epub(std::string bytes, const ExtractContext& context, Document& document);
+// From disk only: pdftotext reads the file.
+void extract_pdf(const std::filesystem::path& path, const ExtractContext& context, const CancelToken& cancel,
+                 Document& document);
 void extract_html(std::string bytes, const ExtractContext& context, Document& document);
 void extract_code(std::string bytes, const ExtractContext& context, Document& document);
 
