@@ -123,7 +123,7 @@ TEST_CASE("html: hostile pages take no more than linear time") {
        {"<div>", "<b ", "<!--", "<table><tr><td>", "&", "&#", "<script", "</", "<nav>", "<svg><title>",
         "<h1>a", "<a href='b'>", "<li>", "<a=\"", "<![CDATA[", "<pre>\n", "\xC2\xA0"}) {
     std::string text;
-    while (text.size() < 3'000'000) text += piece;
+    while (text.size() < 500'000) text += piece;
     CHECK(utf8::is_valid(body(text)));
   }
 }

@@ -98,7 +98,7 @@ TEST_CASE("markdown: tags are words after a #") {
 
 TEST_CASE("markdown: hostile lines take no more than linear time") {
   // Seconds each if any of these were quadratic.
-  const size_t n = 2'000'000;
+  const size_t n = 500'000;
   for (const std::string piece : {"[[", "](", "#a ", "`", "|", "# ](", "---\n", "```\n", "[", "\\", "* "}) {
     std::string text;
     while (text.size() < n) text += piece;
