@@ -301,7 +301,7 @@ IndexSnapshot make_snapshot(
     for (const uint16_t length : view.segment->lengths()) view.norms.push_back(index.norm(length));
   }
   std::sort(index.segments.begin(), index.segments.end(), [](const SegmentView& a, const SegmentView& b) {
-    return a.segment->first_chunk_id() < b.segment->first_chunk_id();
+    return a.segment->header().first_chunk_id < b.segment->header().first_chunk_id;
   });
   return index;
 }

@@ -33,6 +33,8 @@ std::string SegmentHeader::encode() const {
   std::string out;
   append_varint(out, kFormat);
   append_varint(out, n_chunks);
+  append_varint(out, static_cast<uint64_t>(first_chunk_id));
+  append_varint(out, static_cast<uint64_t>(last_chunk_id));
   append_varint(out, n_terms);
   append_varint(out, n_postings);
   for (const uint64_t area : area_bytes) append_varint(out, area);
@@ -50,6 +52,11 @@ SegmentHeader SegmentHeader::decode(std::string_view bytes) {
   SegmentHeader header;
   header.n_chunks = reader.varint32(kMaxChunks);
   if (header.n_chunks == 0) reader.fail("has no chunks");
+  for (int64_t* id : {&header.first_chunk_id, &header.last_chunk_id}) {
+    const uint64_t value = reader.varint();
+    if (value > INT64_MAX / 2) reader.fail("has an impossible chunk id");
+    *id = static_cast<int64_t>(value);
+  }
   header.n_terms = reader.varint();
   header.n_postings = reader.varint();
   for (uint64_t& area : header.area_bytes) {
@@ -69,6 +76,8 @@ SegmentWriter::SegmentWriter(std::span<const SegmentChunk> chunks, std::vector<s
     : writer_(std::move(writer)) {
   LECTERN_CHECK(!chunks.empty() && chunks.size() <= kMaxChunks);
   header_.n_chunks = static_cast<uint32_t>(chunks.size());
+  header_.first_chunk_id = chunks.front().id;
+  header_.last_chunk_id = chunks.back().id;
   header_.languages = std::move(languages);
   std::string runs;
   uint64_t n_runs = 0;
@@ -179,7 +188,9 @@ void Segment::read_chunks(BlobReader& blobs) {
     next_id = runs_.back().first_id + static_cast<int64_t>(count);
     n_chunks += count;
   }
-  if (n_chunks != header_.n_chunks) reader.fail("has another number of chunks than its header");
+  if (n_chunks != header_.n_chunks || runs_.front().first_id != header_.first_chunk_id ||
+      next_id != header_.last_chunk_id + 1)
+    reader.fail("disagrees with its header");
   const auto lengths = reader.take(header_.n_chunks * sizeof(uint16_t));
   lengths_.resize(header_.n_chunks);
   std::memcpy(lengths_.data(), lengths.data(), lengths.size());

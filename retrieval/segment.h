@@ -38,6 +38,7 @@ class BlobReader {
 // The facts about a segment that are kept beside its blobs.
 struct SegmentHeader {
   uint32_t n_chunks = 0;
+  int64_t first_chunk_id = 0, last_chunk_id = 0;  // of its chunks, in the collection
   uint64_t n_terms = 0;
   uint64_t n_postings = 0;
   std::array<uint64_t, kSegmentAreas> area_bytes{};
@@ -97,8 +98,6 @@ class Segment {
   const SegmentHeader& header() const { return header_; }
   uint32_t n_chunks() const { return header_.n_chunks; }
   std::span<const uint16_t> lengths() const { return lengths_; }
-  int64_t first_chunk_id() const { return chunk_id(0); }
-  int64_t last_chunk_id() const { return chunk_id(header_.n_chunks - 1); }
   int64_t chunk_id(uint32_t chunk) const;
   // The first chunk whose id is not below `id`; n_chunks() when there is none.
   uint32_t lower_bound(int64_t id) const;

@@ -1,0 +1,300 @@
+#include "retrieval/collection.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <mutex>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "retrieval/analyzer.h"
+#include "retrieval/bm25.h"
+#include "retrieval/collection_index.h"
+#include "retrieval/collection_verify.h"
+#include "retrieval/store.h"
+
+namespace lectern {
+namespace {
+
+constexpr double kFusion = 60;                             // reciprocal rank fusion: weight / (60 + rank)
+constexpr size_t kFusionDepth = 100;                       // ranks taken from each query, at least
+constexpr size_t kMaxQueryTerms = 128;                     // a longer query keeps its rarest
+constexpr uint64_t kMaxResidentBytes = uint64_t{1} << 29;  // of segments kept in memory between searches
+
+DocumentInfo to_info(StoredDocument&& stored) {
+  DocumentInfo info;
+  info.id = stored.id;
+  info.path = std::move(stored.path);
+  info.title = std::move(stored.title);
+  info.format = std::move(stored.format);
+  info.language = std::move(stored.language);
+  info.hash = std::move(stored.text_hash);
+  info.text_bytes = stored.text_bytes;
+  info.n_chunks = static_cast<int>(stored.n_chunks);
+  return info;
+}
+
+std::vector<Passage> read_passages(StoreSession& session, const StoredDocument& document, int first,
+                                   int count) {
+  std::vector<Passage> result;
+  const auto begin = std::clamp<int64_t>(first, 0, document.n_chunks);
+  const auto end = std::clamp<int64_t>(begin + std::max(0, count), begin, document.n_chunks);
+  int64_t id = document.first_chunk + begin;
+  for (Chunk& chunk : session.chunks(id, end - begin)) {
+    Passage passage;
+    passage.chunk_id = id;
+    passage.document_id = document.id;
+    passage.path = document.path;
+    passage.title = document.title;
+    chunk.ordinal = static_cast<int>(id - document.first_chunk);
+    passage.text = session.text(document, chunk.begin, chunk.end);
+    passage.chunk = std::move(chunk);
+    result.push_back(std::move(passage));
+    ++id;
+  }
+  return result;
+}
+
+class StoredCollection : public Collection {
+ public:
+  explicit StoredCollection(std::unique_ptr<Store> store) : store_(std::move(store)) {}
+
+  IndexReport index(std::span<const std::filesystem::path> roots, const IndexOptions& options,
+                    const ProgressFn& progress, const CancelToken& cancel) override {
+    return index_files(*store_, roots, options, progress, cancel);
+  }
+
+  int64_t add(const std::string& path, const Document& document) override {
+    return add_to_store(*store_, path, document);
+  }
+
+  int remove(const std::string& path) override { return remove_from_store(*store_, path); }
+
+  std::vector<SearchHit> search(const SearchRequest& request) const override;
+
+  CollectionStats stats() const override {
+    const auto session = store_->read();
+    StoreCounts counts = session->counts();
+    CollectionStats stats;
+    stats.n_documents = counts.n_documents;
+    stats.n_chunks = counts.n_chunks;
+    stats.text_bytes = counts.text_bytes;
+    stats.text_characters = counts.text_characters;
+    for (const StoredSegment& segment : session->segments()) {
+      const SegmentHeader header = SegmentHeader::decode(segment.header);
+      stats.n_terms += static_cast<int64_t>(header.n_terms);
+      stats.n_postings += static_cast<int64_t>(header.n_postings);
+      stats.index_bytes += header.bytes();
+    }
+    stats.file_bytes = store_->file_bytes();
+    stats.languages = std::move(counts.languages);
+    return stats;
+  }
+
+  std::vector<DocumentInfo> documents() const override {
+    std::vector<DocumentInfo> result;
+    for (StoredDocument& stored : store_->read()->documents()) result.push_back(to_info(std::move(stored)));
+    return result;
+  }
+
+  std::optional<DocumentInfo> find_document(const std::string& path) const override {
+    auto stored = store_->read()->find_document(path);
+    if (!stored) return std::nullopt;
+    return to_info(std::move(*stored));
+  }
+
+  std::string text(int64_t document_id) const override {
+    const auto session = store_->read();
+    const StoredDocument document = session->document(document_id);
+    return session->text(document, 0, document.text_bytes);
+  }
+
+  Passage passage(int64_t chunk_id) const override {
+    const auto session = store_->read();
+    return passage_of(*session, chunk_id);
+  }
+
+  std::vector<Passage> passages(int64_t document_id, int first, int count) const override {
+    const auto session = store_->read();
+    return read_passages(*session, session->document(document_id), first, count);
+  }
+
+  void verify() const override {
+    const auto session = store_->read();
+    verify_store(*session);
+  }
+
+ private:
+  struct RankedQuery {
+    std::vector<QueryTerm> terms;
+    std::vector<ScoredChunk> best;
+    double weight;
+  };
+
+  static Passage passage_of(StoreSession& session, int64_t chunk_id) {
+    const StoredDocument document = session.document_of_chunk(chunk_id);
+    auto found = read_passages(session, document, static_cast<int>(chunk_id - document.first_chunk), 1);
+    if (found.empty())
+      throw Error(ErrorCode::kCorrupt,
+                  document.path + ": lacks a chunk; delete the collection and index again");
+    return std::move(found.front());
+  }
+
+  std::shared_ptr<const IndexSnapshot> snapshot(StoreSession& session) const;
+  std::vector<QueryTerm> query_terms(const std::string& text, const IndexSnapshot& index,
+                                     BlobReader& blobs) const;
+  static std::vector<ScoredChunk> fuse(std::vector<RankedQuery>& queries, size_t limit);
+  static std::vector<TermShare> shares(const IndexSnapshot& index, const std::vector<RankedQuery>& queries,
+                                       int64_t chunk_id, BlobReader& blobs);
+
+  std::unique_ptr<Store> store_;
+  mutable std::mutex snapshot_mutex_;
+  mutable int64_t snapshot_generation_ = -1;
+  mutable std::shared_ptr<const IndexSnapshot> snapshot_;
+};
+
+// The index as the session sees it; segments that were there before stay loaded.
+std::shared_ptr<const IndexSnapshot> StoredCollection::snapshot(StoreSession& session) const {
+  const int64_t generation = session.generation();
+  const std::lock_guard lock(snapshot_mutex_);
+  uint64_t resident = 0;
+  if (snapshot_ != nullptr)
+    for (const SegmentView& view : snapshot_->segments) resident += view.segment->resident_bytes();
+  const bool too_large = resident > kMaxResidentBytes;
+  if (snapshot_ != nullptr && generation == snapshot_generation_ && !too_large) return snapshot_;
+  std::map<int64_t, std::shared_ptr<const Segment>> known;
+  if (snapshot_ != nullptr && !too_large)
+    for (const SegmentView& view : snapshot_->segments) known[view.segment->id()] = view.segment;
+  std::vector<std::pair<std::shared_ptr<const Segment>, std::shared_ptr<const LiveBits>>> segments;
+  for (const StoredSegment& stored : session.segments()) {
+    std::shared_ptr<const Segment>& segment = known[stored.id];
+    if (segment == nullptr)
+      segment = std::make_shared<const Segment>(stored.id, SegmentHeader::decode(stored.header), session);
+    segments.emplace_back(segment, std::make_shared<const LiveBits>(segment->n_chunks(), stored.live));
+  }
+  snapshot_ = std::make_shared<const IndexSnapshot>(make_snapshot(std::move(segments), Bm25{}));
+  snapshot_generation_ = generation;
+  return snapshot_;
+}
+
+std::vector<QueryTerm> StoredCollection::query_terms(const std::string& text, const IndexSnapshot& index,
+                                                     BlobReader& blobs) const {
+  Analyzer analyzer;
+  std::vector<Term> analysed;
+  analyzer.analyze_query(text, analysed, index.languages);
+  std::vector<QueryTerm> terms;
+  std::map<std::string_view, size_t> seen;
+  uint32_t word = 0;
+  for (size_t i = 0; i < analysed.size(); ++i) {
+    if (i > 0 && (analysed[i].begin != analysed[i - 1].begin || analysed[i].end != analysed[i - 1].end))
+      ++word;
+    if (seen.try_emplace(analysed[i].text, i).second) terms.push_back({analysed[i].text, word, 1.0});
+  }
+  if (terms.size() <= kMaxQueryTerms) return terms;
+  std::vector<std::pair<uint64_t, size_t>> counts;
+  for (size_t i = 0; i < terms.size(); ++i)
+    if (const uint64_t count = count_chunks(index, terms[i].text, blobs); count > 0)
+      counts.emplace_back(count, i);
+  std::sort(counts.begin(), counts.end());
+  counts.resize(std::min(counts.size(), kMaxQueryTerms));
+  std::vector<QueryTerm> rarest;
+  for (const auto& [count, i] : counts) rarest.push_back(terms[i]);
+  return rarest;
+}
+
+std::vector<ScoredChunk> StoredCollection::fuse(std::vector<RankedQuery>& queries, size_t limit) {
+  std::map<int64_t, double> scores;
+  for (const RankedQuery& query : queries)
+    for (size_t rank = 0; rank < query.best.size(); ++rank)
+      scores[query.best[rank].id] += query.weight / (kFusion + static_cast<double>(rank + 1));
+  std::vector<ScoredChunk> fused;
+  for (const auto& [id, score] : scores) fused.push_back({id, score});
+  std::stable_sort(fused.begin(), fused.end(),
+                   [](const ScoredChunk& a, const ScoredChunk& b) { return a.score > b.score; });
+  fused.resize(std::min(fused.size(), limit));
+  return fused;
+}
+
+// Every term's part of the hit's score: of its BM25 score, or of the fused one in the same proportions.
+std::vector<TermShare> StoredCollection::shares(const IndexSnapshot& index,
+                                                const std::vector<RankedQuery>& queries, int64_t chunk_id,
+                                                BlobReader& blobs) {
+  std::map<std::string, double> sums;
+  for (const RankedQuery& query : queries) {
+    const auto found = std::find_if(query.best.begin(), query.best.end(),
+                                    [&](const ScoredChunk& chunk) { return chunk.id == chunk_id; });
+    if (found == query.best.end()) continue;
+    const auto rank = static_cast<double>(found - query.best.begin() + 1);
+    const double scale = queries.size() == 1 ? 1 : query.weight / (kFusion + rank) / found->score;
+    const auto parts = explain_bm25(index, query.terms, chunk_id, blobs);
+    for (size_t i = 0; i < parts.size(); ++i)
+      if (parts[i] > 0) sums[query.terms[i].text] += parts[i] * scale;
+  }
+  std::vector<TermShare> result;
+  for (const auto& [term, score] : sums) result.push_back({term, score});
+  std::stable_sort(result.begin(), result.end(),
+                   [](const TermShare& a, const TermShare& b) { return a.score > b.score; });
+  return result;
+}
+
+std::vector<SearchHit> StoredCollection::search(const SearchRequest& request) const {
+  if (request.limit <= 0) return {};
+  const auto limit = static_cast<size_t>(request.limit);
+  const auto session = store_->read();
+  const auto index = snapshot(*session);
+  ChunkRanges within;
+  for (const int64_t id : request.documents) {
+    const StoredDocument document = session->document(id);
+    within.emplace_back(document.first_chunk, document.first_chunk + document.n_chunks);
+  }
+  std::sort(within.begin(), within.end());
+
+  std::vector<RankedQuery> queries;
+  const size_t depth = request.queries.size() == 1 ? limit : std::max(limit, kFusionDepth);
+  for (const SearchQuery& query : request.queries) {
+    if (!(query.weight > 0) || !std::isfinite(query.weight)) continue;
+    RankedQuery ranked;
+    ranked.weight = query.weight;
+    ranked.terms = query_terms(query.text, *index, *session);
+    ranked.best =
+        search_bm25(*index, ranked.terms, depth, *session, request.documents.empty() ? nullptr : &within);
+    queries.push_back(std::move(ranked));
+  }
+  std::vector<ScoredChunk> best;
+  if (queries.size() == 1) {
+    best = queries[0].best;
+    best.resize(std::min(best.size(), limit));
+  } else {
+    best = fuse(queries, limit);
+  }
+  std::vector<SearchHit> hits;
+  for (const ScoredChunk& chunk : best) {
+    SearchHit hit;
+    hit.passage = passage_of(*session, chunk.id);
+    hit.score = chunk.score;
+    if (request.explain) hit.terms = shares(*index, queries, chunk.id, *session);
+    hits.push_back(std::move(hit));
+  }
+  return hits;
+}
+
+}  // namespace
+
+std::unique_ptr<Collection> Collection::open(const std::filesystem::path& path) {
+  return std::make_unique<StoredCollection>(Store::open(path));
+}
+
+std::unique_ptr<Collection> Collection::open_in_memory() {
+  return std::make_unique<StoredCollection>(Store::open_in_memory());
+}
+
+std::filesystem::path default_collection_path(const std::filesystem::path& folder) {
+  std::error_code error;
+  auto real = std::filesystem::canonical(folder, error);
+  if (error) real = std::filesystem::absolute(folder).lexically_normal();
+  const std::string name = real.filename().empty() ? "root" : real.filename().string();
+  return data_folder() / "collections" / (name + "-" + sha256_hex(real.string()).substr(0, 12) + ".lectern");
+}
+
+}  // namespace lectern
