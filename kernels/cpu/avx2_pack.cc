@@ -281,7 +281,7 @@ void pack_blocks(DType dtype, const Rows& rows, int32_t cols, uint8_t* out) {
     Vectors vectors = {};
     std::memset(out, 0, 2 * kHalves);
     for (int r = 0; r < rows.present; ++r) {
-      Block block;
+      Block block{};
       const uint8_t* row = rows.first + static_cast<size_t>(r) * rows.stride;
       if (dtype == DType::kIQ4_XS) {
         decode_iq4_xs(row + b / 8 * info.block_bytes, b % 8, block);
