@@ -21,6 +21,7 @@ void register_commands(CLI::App& app, Program& program) {
 
   CLI::App* bench = add_command(app, "bench", "Measure speed", "");
   bench->require_subcommand(1);
+  register_bench_engine(*bench, program);
 }
 
 }  // namespace lectern::cli

@@ -77,7 +77,7 @@ void compare_with_reference(const std::string& name, const char* file, double to
   const auto folder = std::filesystem::path(LECTERN_SOURCE_DIR) / "tests/golden" / name;
   const Golden golden(folder);
   const auto backend =
-      make_cpu_backend(ModelFile::open(folder / file), {.n_threads = 2, .kv_tokens = 256}, {});
+      make_cpu_backend(ModelFile::open(folder / file), {.n_threads = 1, .kv_tokens = 256}, {});
   size_t n_compared = 0;
   const auto check = [&](const std::string& stage, int layer, std::span<const float> values) {
     const auto [difference, size] = golden.compare(stage, layer, values);

@@ -94,14 +94,13 @@ TEST_CASE("CpuBackend gives the same logits however the tokens are cut") {
   const auto tokens = some_tokens(2 * kKvPageTokens + 44);
   const auto expected = run_all(*backend_of(model), tokens);
   SECTION("pieces of the backend") {
-    for (const int chunk : {1, 7, 127, 128, 129, 299}) {
+    for (const int chunk : {1, 127, 128, 129}) {
       INFO("chunks of " << chunk);
       CHECK(run_all(*backend_of(model, chunk), tokens) == expected);
     }
   }
   SECTION("another number of threads") {
-    CHECK(run_all(*backend_of(model, 512, 1), tokens) == expected);
-    CHECK(run_all(*backend_of(model, 512, 5), tokens) == expected);
+    CHECK(run_all(*backend_of(model, 512, 3), tokens) == expected);
   }
   SECTION("decoding from any point") {
     const auto backend = backend_of(model);

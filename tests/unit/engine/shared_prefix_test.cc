@@ -15,7 +15,7 @@ namespace {
 struct Fixture {
   explicit Fixture(int64_t kv_tokens = 2048, int chunk = 512)
       : backend(make_cpu_backend(make_tiny_model(tiny_config()),
-                                 {.n_threads = 2, .kv_tokens = kv_tokens, .prefill_chunk_tokens = chunk},
+                                 {.n_threads = 1, .kv_tokens = kv_tokens, .prefill_chunk_tokens = chunk},
                                  {})),
         cache(*backend) {
     backend->set_tap([this](std::string_view stage, int, std::span<const float>, int n) {

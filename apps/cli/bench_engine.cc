@@ -1,0 +1,248 @@
+// lectern bench engine: how fast a model runs here, as tokens a second and as shares of what the machine can
+// do at most, measured in the same run.
+#include <algorithm>
+#include <functional>
+#include <vector>
+
+#include "apps/cli/command.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "engine/backend.h"
+#include "engine/memory.h"
+#include "engine/prefix_cache.h"
+#include "engine/shared_prefix.h"
+#include "engine/tokenizer.h"
+#include "kernels/cpu/machine_limits.h"
+#include "models/registry.h"
+
+namespace lectern::cli {
+namespace {
+
+struct BenchOptions {
+  int prefill = 512;
+  int decode = 64;
+};
+
+// Scoring: chunks judged against one question, as the agent does when it reads a long document.
+constexpr int kPrefix = 300, kChunk = 150, kChunks = 8;
+
+// -- what the machine can do --------------------------------------------------------------------------------
+
+struct Limits {
+  double int8_gops = 0, int4_gops = 0, read_gb_s = 0;
+};
+
+// The best of a few runs of `work` on all threads at once; work(worker) returns what it has done.
+double best_rate(ThreadPool& pool, const std::function<double(int worker)>& work) {
+  double best = 0;
+  for (int run = 0; run < 4; ++run) {
+    std::vector<double> done(static_cast<size_t>(pool.size()));
+    const Stopwatch time;
+    pool.run(pool.size(), [&](int index, int) { done[static_cast<size_t>(index)] = work(index); });
+    double total = 0;
+    for (const double amount : done) total += amount;
+    best = std::max(best, total / time.seconds());
+  }
+  return best;
+}
+
+Limits measure_limits(int n_threads) {
+  constexpr size_t kBytes = size_t{256} << 20;  // far more than the caches hold
+  const MachineLimits& limits = machine_limits();
+  ThreadPool pool(n_threads);
+  const AnonymousMemory memory(kBytes, "the measurement of the memory's speed");
+  std::fill_n(memory.data(), kBytes, std::byte{1});
+  const size_t part = kBytes / static_cast<size_t>(pool.size()) / 256 * 256;
+  Limits result;
+  result.int8_gops =
+      1e-9 * best_rate(pool, [&](int) { return static_cast<double>(limits.int8_dot(2'000'000)); });
+  result.int4_gops =
+      1e-9 * best_rate(pool, [&](int) { return static_cast<double>(limits.int4_dot(500'000)); });
+  result.read_gb_s = 1e-9 * best_rate(pool, [&](int worker) {
+                       volatile uint64_t sum =
+                           limits.read(memory.data() + static_cast<size_t>(worker) * part, part);
+                       static_cast<void>(sum);
+                       return static_cast<double>(part);
+                     });
+  return result;
+}
+
+// -- what the engine does -----------------------------------------------------------------------------------
+
+struct Speeds {
+  double prefill_tok_s = 0, decode_tok_s = 0, score_chunks_s = 0;
+};
+
+class EngineBench {
+ public:
+  EngineBench(Backend& backend, const Tokenizer& tokenizer, const CancelToken& cancel)
+      : backend_(backend), cancel_(cancel) {
+    const std::string sentence =
+        "The lighthouse keeper wrote the weather in a ledger every evening, and the harbour master copied it "
+        "in "
+        "the morning. ";
+    while (ids_.size() < 8192) tokenizer.encode(sentence, ids_);
+  }
+
+  Speeds measure(const BenchOptions& options) {
+    Speeds speeds;
+    {
+      KvSequence warm_up(backend_.kv_pages());
+      read(warm_up, 64);
+    }
+    KvSequence sequence(backend_.kv_pages());
+    const Stopwatch prefill;
+    int32_t next = read(sequence, options.prefill);
+    speeds.prefill_tok_s = options.prefill / prefill.seconds();
+    const Stopwatch decode;
+    for (int i = 0; i < options.decode; ++i) next = step(sequence, next);
+    speeds.decode_tok_s = options.decode / decode.seconds();
+    speeds.score_chunks_s = score();
+    return speeds;
+  }
+
+ private:
+  // Returns the likeliest next token.
+  int32_t forward(KvSequence& sequence, std::span<const int32_t> tokens) {
+    sequence.reserve(static_cast<int>(tokens.size()));
+    const SequenceSlice slice[] = {{tokens, sequence.length(), sequence.pages(), 1}};
+    backend_.forward({slice, {}}, logits_, cancel_);
+    sequence.advance(static_cast<int>(tokens.size()));
+    return static_cast<int32_t>(std::max_element(logits_.begin(), logits_.end()) - logits_.begin());
+  }
+  int32_t read(KvSequence& sequence, int n) {
+    return forward(sequence, std::span(ids_).first(static_cast<size_t>(n)));
+  }
+  int32_t step(KvSequence& sequence, int32_t token) { return forward(sequence, {&token, 1}); }
+
+  double score() {
+    std::vector<PrefixItem> items;
+    for (int i = 0; i < kChunks; ++i) {
+      items.push_back({{ids_.begin(), ids_.begin() + kPrefix}, 1});
+      const auto chunk = ids_.begin() + kPrefix + i;
+      items.back().tokens.insert(items.back().tokens.end(), chunk, chunk + kChunk);
+    }
+    PrefixCache cache(backend_);
+    KvSequence prefix(backend_.kv_pages());
+    read(prefix, kPrefix);
+    cache.keep(std::span(ids_).first(kPrefix), std::move(prefix));
+    SharedPrefixRun run(
+        backend_, cache, {}, [](size_t, int, int, std::span<float>) {}, cancel_);
+    const Stopwatch time;
+    run.run(items);
+    return kChunks / time.seconds();
+  }
+
+  Backend& backend_;
+  const CancelToken& cancel_;
+  std::vector<int32_t> ids_;
+  std::vector<float> logits_;
+};
+
+// Multiplications of one token in the layers' matrices.
+double multiplications_per_token(const ModelFile& model) {
+  const Qwen2Config& config = model.config();
+  const auto size = [](const Matrix& m) { return static_cast<double>(m.rows) * m.cols; };
+  const auto mlp_size = [&](const MlpWeights& m) {
+    return size(m.gate_proj) + size(m.up_proj) + size(m.down_proj);
+  };
+  double total = 0;
+  for (const LayerWeights& layer : model.weights().layers) {
+    total += size(layer.q_proj) + size(layer.k_proj) + size(layer.v_proj) + size(layer.o_proj) +
+             mlp_size(layer.mlp);
+    total += size(layer.moe.router) + mlp_size(layer.moe.shared_expert);
+    for (const MlpWeights& expert : layer.moe.experts) {
+      total += mlp_size(expert) * config.num_experts_per_tok / config.num_experts;
+    }
+  }
+  return total;
+}
+
+std::string with_digits(double value, int digits) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.*f", digits, value);
+  return text;
+}
+
+int bench_engine(Program& program, const BenchOptions& options) {
+  if (options.prefill < 1 || options.decode < 1 || options.prefill > 8192 || options.decode > 8192) {
+    throw Error(ErrorCode::kInvalidArgument, "--prefill and --decode take 1 to 8192 tokens");
+  }
+  Output& out = program.output();
+  const auto model = ModelFile::open(resolve_model(program.options.model));
+  const Qwen2Config& config = model->config();
+  const Stopwatch loading;
+  const BackendOptions backend_options = {.n_threads = program.options.threads,
+                                          .kv_tokens = std::max(options.prefill + options.decode, 64) +
+                                                       kPrefix + kChunks * (kChunk + kKvPageTokens) + 1024};
+  const auto backend = make_cpu_backend(model, backend_options, out.progress());
+  const double load_seconds = loading.seconds();
+  const Tokenizer tokenizer(model->vocabulary(), model->path().string());
+
+  const Limits limits = measure_limits(backend->options().n_threads);
+  const Speeds speeds = EngineBench(*backend, tokenizer, program.cancel).measure(options);
+  const double prefill_gops = 2e-9 * multiplications_per_token(*model) * speeds.prefill_tok_s;
+  const double kv_bytes =
+      2.0 * config.num_hidden_layers * config.kv_size() * 2 * (options.prefill + options.decode / 2.0);
+  const double bytes_per_token = static_cast<double>(backend->weight_bytes_per_token()) + kv_bytes;
+  const double read_gb_s = 1e-9 * bytes_per_token * speeds.decode_tok_s;
+
+  if (out.json()) {
+    Json result = json_result("bench.engine");
+    result["model"] = config.name;
+    result["quantisation"] = model->quantisation();
+    result["backend"] = backend->describe();
+    result["threads"] = backend->options().n_threads;
+    result["prefill_tokens"] = options.prefill;
+    result["decode_tokens"] = options.decode;
+    result["load_seconds"] = load_seconds;
+    result["prefill_tok_s"] = speeds.prefill_tok_s;
+    result["decode_tok_s"] = speeds.decode_tok_s;
+    result["score_chunks_s"] = speeds.score_chunks_s;
+    result["prefill_gops"] = prefill_gops;
+    result["decode_bytes_per_token"] = bytes_per_token;
+    result["decode_read_gb_s"] = read_gb_s;
+    result["limit_int8_gops"] = limits.int8_gops;
+    result["limit_int4_gops"] = limits.int4_gops;
+    result["limit_read_gb_s"] = limits.read_gb_s;
+    result["prefill_share_of_int8"] = prefill_gops / limits.int8_gops;
+    result["prefill_share_of_int4"] = prefill_gops / limits.int4_gops;
+    result["decode_share_of_read"] = read_gb_s / limits.read_gb_s;
+    out.print_json(result);
+    return kExitFound;
+  }
+  const auto percent = [](double share) { return with_digits(100 * share, 0) + " %"; };
+  out.print_line(config.name + ", " + model->quantisation() + " on " + backend->describe() + ", loaded in " +
+                 format_seconds(load_seconds));
+  out.print_line(
+      "prefill  " + with_digits(speeds.prefill_tok_s, 1) + " tokens/s (" + std::to_string(options.prefill) +
+      " tokens), " + with_digits(prefill_gops, 0) + " Gop/s: " + percent(prefill_gops / limits.int8_gops) +
+      " of " + with_digits(limits.int8_gops, 0) + " measured for 8 by 8 bits, " +
+      percent(prefill_gops / limits.int4_gops) + " of " + with_digits(limits.int4_gops, 0) + " for 4 by 8");
+  out.print_line("decode   " + with_digits(speeds.decode_tok_s, 1) + " tokens/s (" +
+                 std::to_string(options.decode) + " tokens), " + with_digits(1e-6 * bytes_per_token, 0) +
+                 " MB a token, " + with_digits(read_gb_s, 1) +
+                 " GB/s: " + percent(read_gb_s / limits.read_gb_s) + " of " +
+                 with_digits(limits.read_gb_s, 1) + " measured");
+  out.print_line("scoring  " + with_digits(speeds.score_chunks_s, 2) + " chunks/s (" +
+                 std::to_string(kPrefix) + " tokens shared, " + std::to_string(kChunk) +
+                 " new ones a chunk)");
+  return kExitFound;
+}
+
+}  // namespace
+
+void register_bench_engine(CLI::App& bench, Program& program) {
+  CLI::App* command = add_command(bench, "engine", "Measure prefill, decoding and scoring",
+                                  "  lectern bench engine --model qwen2.5-coder-0.5b-instruct --threads 2\n"
+                                  "  lectern bench engine --prefill 2048 --decode 128 --json\n");
+  const auto options = std::make_shared<BenchOptions>();
+  command->add_option("--prefill", options->prefill, "Tokens of the prompt")->capture_default_str();
+  command->add_option("--decode", options->decode, "Tokens to decode after it")->capture_default_str();
+  add_model_options(command, program.options);
+  add_output_options(command, program.options);
+  program.on_run(command, [&program, options] { return bench_engine(program, *options); });
+}
+
+}  // namespace lectern::cli
