@@ -30,7 +30,7 @@ constexpr int kPrefix = 300, kChunk = 150, kChunks = 8;
 // -- what the machine can do --------------------------------------------------------------------------------
 
 struct Limits {
-  double int8_gops = 0, int4_gops = 0, read_gb_s = 0;
+  double int8_gops = 0, read_gb_s = 0;
 };
 
 // The best of a few runs of `work` on all threads at once; work(worker) returns what it has done.
@@ -56,9 +56,7 @@ Limits measure_limits(int n_threads) {
   const size_t part = kBytes / static_cast<size_t>(pool.size()) / 256 * 256;
   Limits result;
   result.int8_gops =
-      1e-9 * best_rate(pool, [&](int) { return static_cast<double>(limits.int8_dot(2'000'000)); });
-  result.int4_gops =
-      1e-9 * best_rate(pool, [&](int) { return static_cast<double>(limits.int4_dot(500'000)); });
+      1e-9 * best_rate(pool, [&](int) { return static_cast<double>(limits.int8_products(500'000)); });
   result.read_gb_s = 1e-9 * best_rate(pool, [&](int worker) {
                        volatile uint64_t sum =
                            limits.read(memory.data() + static_cast<size_t>(worker) * part, part);
@@ -204,10 +202,8 @@ int bench_engine(Program& program, const BenchOptions& options) {
     result["decode_bytes_per_token"] = bytes_per_token;
     result["decode_read_gb_s"] = read_gb_s;
     result["limit_int8_gops"] = limits.int8_gops;
-    result["limit_int4_gops"] = limits.int4_gops;
     result["limit_read_gb_s"] = limits.read_gb_s;
     result["prefill_share_of_int8"] = prefill_gops / limits.int8_gops;
-    result["prefill_share_of_int4"] = prefill_gops / limits.int4_gops;
     result["decode_share_of_read"] = read_gb_s / limits.read_gb_s;
     out.print_json(result);
     return kExitFound;
@@ -215,11 +211,10 @@ int bench_engine(Program& program, const BenchOptions& options) {
   const auto percent = [](double share) { return with_digits(100 * share, 0) + " %"; };
   out.print_line(config.name + ", " + model->quantisation() + " on " + backend->describe() + ", loaded in " +
                  format_seconds(load_seconds));
-  out.print_line(
-      "prefill  " + with_digits(speeds.prefill_tok_s, 1) + " tokens/s (" + std::to_string(options.prefill) +
-      " tokens), " + with_digits(prefill_gops, 0) + " Gop/s: " + percent(prefill_gops / limits.int8_gops) +
-      " of " + with_digits(limits.int8_gops, 0) + " measured for 8 by 8 bits, " +
-      percent(prefill_gops / limits.int4_gops) + " of " + with_digits(limits.int4_gops, 0) + " for 4 by 8");
+  out.print_line("prefill  " + with_digits(speeds.prefill_tok_s, 1) + " tokens/s (" +
+                 std::to_string(options.prefill) + " tokens), " + with_digits(prefill_gops, 0) +
+                 " Gop/s: " + percent(prefill_gops / limits.int8_gops) + " of " +
+                 with_digits(limits.int8_gops, 0) + " that registers alone allow");
   out.print_line("decode   " + with_digits(speeds.decode_tok_s, 1) + " tokens/s (" +
                  std::to_string(options.decode) + " tokens), " + with_digits(1e-6 * bytes_per_token, 0) +
                  " MB a token, " + with_digits(read_gb_s, 1) +
