@@ -31,14 +31,75 @@ void check_depth(std::string_view text, const std::string& origin) {
   }
 }
 
+[[noreturn]] void fail_at(size_t byte, const std::string& origin) {
+  throw Error(ErrorCode::kCorrupt, origin + ": not valid JSON at byte " + std::to_string(byte));
+}
+
+// Turns the parser's events into visits with a path.
+class PathKeeper : public nlohmann::json_sax<Json> {
+ public:
+  PathKeeper(JsonVisitor& visitor, const std::string& origin) : visitor_(visitor), origin_(origin) {}
+
+  bool null() override { return scalar(nullptr); }
+  bool boolean(bool value) override { return scalar(value); }
+  bool number_integer(number_integer_t value) override { return scalar(value); }
+  bool number_unsigned(number_unsigned_t value) override {
+    if (value > static_cast<uint64_t>(INT64_MAX)) return scalar(static_cast<double>(value));
+    return scalar(static_cast<int64_t>(value));
+  }
+  bool number_float(number_float_t value, const string_t&) override { return scalar(value); }
+  bool string(string_t& value) override { return scalar(std::string_view(value)); }
+  bool binary(binary_t&) override { return false; }  // not in JSON text
+
+  bool start_object(size_t) override { return begin(true); }
+  bool start_array(size_t) override { return begin(false); }
+  bool key(string_t& key) override {
+    path_.back() = key;
+    return true;
+  }
+  bool end_object() override { return end(); }
+  bool end_array() override { return end(); }
+  bool parse_error(size_t byte, const std::string&, const nlohmann::detail::exception&) override {
+    fail_at(byte, origin_);
+  }
+
+ private:
+  bool scalar(const JsonScalar& value) {
+    visitor_.scalar(path_, value);
+    return true;
+  }
+  bool begin(bool is_object) {
+    visitor_.begin(path_, is_object);
+    path_.emplace_back();
+    return true;
+  }
+  bool end() {
+    path_.pop_back();
+    visitor_.end(path_);
+    return true;
+  }
+
+  JsonVisitor& visitor_;
+  const std::string& origin_;
+  JsonVisitor::Path path_;
+};
+
 }  // namespace
+
+void visit_json(std::string_view text, const std::string& origin, JsonVisitor& visitor) {
+  check_depth(text, origin);
+  PathKeeper events(visitor, origin);
+  Json::sax_parse(text.begin(), text.end(), &events);
+}
 
 Json parse_json(std::string_view text, const std::string& origin) {
   check_depth(text, origin);
   try {
     return Json::parse(text.begin(), text.end());
   } catch (const Json::parse_error& error) {
-    throw Error(ErrorCode::kCorrupt, origin + ": not valid JSON at byte " + std::to_string(error.byte));
+    fail_at(error.byte, origin);
+  } catch (const Json::exception&) {
+    throw Error(ErrorCode::kCorrupt, origin + ": holds a number beyond the range of a double");
   }
 }
 

@@ -16,7 +16,8 @@
 
 namespace lectern {
 
-// W[rows, cols] as it lies in the file: rows contiguous, quantised along a row.
+// W[rows, cols] as it lies in the file: rows contiguous, quantised along a row. Nothing promises that `data`
+// is aligned: a safetensors file may begin its tensors at any byte.
 struct Matrix {
   DType dtype = DType::kF32;
   int rows = 0;

@@ -1,8 +1,13 @@
 #include "kernels/reference/dequantize.h"
 
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <string>
+#include <vector>
 
+#include "base/files.h"
+#include "base/json.h"
 #include "tests/support/catch.h"
 
 using namespace lectern;
@@ -44,4 +49,23 @@ TEST_CASE("bf16 is the upper half of a float") {
   CHECK(bf16_to_float(0x3f80) == 1.0f);
   CHECK(bf16_to_float(0xc2f7) == -123.5f);
   CHECK(std::isinf(bf16_to_float(0x7f80)));
+}
+
+TEST_CASE("every type decodes to what the gguf package decodes it to, bit for bit") {
+  const std::string folder = std::string(LECTERN_SOURCE_DIR) + "/tests/golden/dequantize/";
+  const std::string blob = read_file(folder + "blocks.bin", 1 << 20);
+  const Json sections = parse_json(read_file(folder + "blocks.json", 1 << 16), "blocks.json");
+  REQUIRE(sections.size() == kDTypeCount);
+  for (const Json& section : sections) {
+    const std::string name = section["type"];
+    INFO(name);
+    int dtype = 0;
+    while (kDTypeInfo[dtype].name != name) REQUIRE(++dtype < kDTypeCount);
+    const auto n = section["elements"].get<size_t>();
+    std::vector<float> expected(n), got(n);
+    std::memcpy(expected.data(), blob.data() + section["values_offset"].get<size_t>(), n * sizeof(float));
+    dequantize(static_cast<DType>(dtype), blob.data() + section["offset"].get<size_t>(), static_cast<int64_t>(n),
+               got.data());
+    CHECK(got == expected);
+  }
 }
