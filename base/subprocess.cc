@@ -30,7 +30,8 @@ std::string find_program(const std::string& name) {
   while (true) {
     const size_t colon = rest.find(':');
     const std::string folder = rest.substr(0, colon);
-    const std::string candidate = folder + "/" + name;
+    std::string candidate = folder;
+    candidate.append("/").append(name);
     if (!folder.empty() && ::access(candidate.c_str(), X_OK) == 0) return candidate;
     if (colon == std::string::npos) break;
     rest.erase(0, colon + 1);

@@ -26,7 +26,7 @@ void collect(const CLI::App* app, const std::string& path, std::vector<CommandWo
 
 std::string join(const std::vector<std::string>& words) {
   std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : " ") + word;
+  for (const std::string& word : words) out.append(out.empty() ? "" : " ").append(word);
   return out;
 }
 
