@@ -50,6 +50,13 @@ CLI::App* add_command(CLI::App& parent, const std::string& name, const std::stri
 void register_commands(CLI::App& app, Program& program);
 
 // In the order of the help text.
+void register_ask(CLI::App& app, Program& program);
+void register_chat(CLI::App& app, Program& program);
+void register_search(CLI::App& app, Program& program);
+void register_read(CLI::App& app, Program& program);
+void register_index(CLI::App& app, Program& program);
+void register_status(CLI::App& app, Program& program);
+void register_rm(CLI::App& app, Program& program);
 void register_models(CLI::App& app, Program& program);
 void register_pull(CLI::App& app, Program& program);
 void register_doctor(CLI::App& app, Program& program);

@@ -11,6 +11,13 @@ CLI::App* add_command(CLI::App& parent, const std::string& name, const std::stri
 }
 
 void register_commands(CLI::App& app, Program& program) {
+  register_ask(app, program);
+  register_chat(app, program);
+  register_search(app, program);
+  register_read(app, program);
+  register_index(app, program);
+  register_status(app, program);
+  register_rm(app, program);
   register_models(app, program);
   register_pull(app, program);
   register_doctor(app, program);
@@ -18,6 +25,7 @@ void register_commands(CLI::App& app, Program& program) {
 
   CLI::App* eval = add_command(app, "eval", "Measure answers, search and the model", "");
   eval->require_subcommand(1);
+  register_eval_qa(*eval, program);
 
   CLI::App* bench = add_command(app, "bench", "Measure speed", "");
   bench->require_subcommand(1);

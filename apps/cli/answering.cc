@@ -1,0 +1,174 @@
+#include "apps/cli/answering.h"
+
+#include "agent/collection_source.h"
+#include "agent/engine_language_model.h"
+#include "apps/cli/load_model.h"
+#include "apps/cli/passages.h"
+#include "models/registry.h"
+
+namespace lectern::cli {
+namespace {
+
+Level level_of(const std::string& name) {
+  if (name == "0") return Level::kFit;
+  if (name == "1") return Level::kRetrieve;
+  return Level::kAuto;
+}
+
+std::string name_of(Level level) {
+  switch (level) {
+    case Level::kAuto:
+      return "auto";
+    case Level::kFit:
+      return "0";
+    case Level::kRetrieve:
+      return "1";
+  }
+  return "";
+}
+
+HelperCalls helpers_of(const std::string& name) {
+  if (name == "always") return HelperCalls::kAlways;
+  if (name == "never") return HelperCalls::kNever;
+  return HelperCalls::kAuto;
+}
+
+void print_citation(Output& out, const Citation& citation) {
+  out.print_line(
+      out.bold("[" + std::to_string(citation.number) + "] " + describe(place_of(citation.passage))));
+  out.print(out.dim(indented("\"" + citation.quote + "\"", 4)));
+}
+
+// "level 1 · 6 passages (2 more did not fit) · 2,431 + 58 tokens · 9.8 s"
+std::string what_it_took(const Answer& answer) {
+  std::string text = "level " + name_of(answer.level) + " · " +
+                     plural(static_cast<int64_t>(answer.context.size()), "passage") + " read";
+  if (answer.passages_left_out > 0)
+    text += " (" + std::to_string(answer.passages_left_out) + " more did not fit)";
+  return text + " · " + std::to_string(answer.trace.prompt_tokens) + " + " +
+         std::to_string(answer.trace.new_tokens) + " tokens · " + format_seconds(answer.trace.seconds);
+}
+
+}  // namespace
+
+void add_answer_options(CLI::App* command, AnswerOptions& options) {
+  command->add_option("--level", options.level, "0: read everything, 1: retrieve, auto: 0 when it fits")
+      ->check(CLI::IsMember({"auto", "0", "1"}))
+      ->capture_default_str();
+  command->add_option("--context", options.context_tokens, "Tokens of passages that the model is given")
+      ->check(CLI::Range(256, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--passages", options.max_passages, "At most so many passages; 0: what suits the model")
+      ->check(CLI::Range(0, 10000))
+      ->capture_default_str();
+  command->add_option("--max-tokens", options.max_answer_tokens, "Longest answer, in tokens")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
+  command
+      ->add_option("--helpers", options.helpers,
+                   "Whether the model also splits the request and finds keywords: auto, always, never")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->capture_default_str();
+  command->add_option("--seed", options.seed, "Of the sampler")->capture_default_str();
+  command->add_flag("--explain", options.explain, "Show every step: searches, model calls, scores");
+  command->add_flag("--no-index", options.no_index, "Ask what is indexed, without looking for changes");
+}
+
+AskRequest make_request(const AnswerOptions& options, std::string question) {
+  return {.question = std::move(question),
+          .level = level_of(options.level),
+          .context_tokens = options.context_tokens,
+          .max_passages = options.max_passages,
+          .max_answer_tokens = options.max_answer_tokens,
+          .seed = options.seed,
+          .helper_calls = helpers_of(options.helpers)};
+}
+
+std::unique_ptr<Answerer> Answerer::open(Program& program, const std::string& folder,
+                                         const AnswerOptions& options) {
+  std::unique_ptr<Answerer> self(new Answerer);
+  self->options_ = options;
+  self->model_name_ = cli::model_name(program);
+  resolve_model(self->model_name_);  // a model that is missing is said before any document is read
+  self->target_ = find_target(program, folder);
+  const bool may_create = !self->target_.folder.empty() && !options.no_index;
+  self->collection_ = may_create ? open_or_create(self->target_) : open_existing(self->target_);
+  self->refresh(program);
+  if (self->collection_->stats().n_documents == 0) {
+    const auto& where = self->target_.folder.empty() ? self->target_.database : self->target_.folder;
+    program.output().note("no documents in " + printable(where.string()));
+    return nullptr;
+  }
+  self->engine_ = load_model(program);
+  return self;
+}
+
+void Answerer::refresh(Program& program) {
+  if (!options_.no_index) bring_up_to_date(program, *collection_, target_);
+}
+
+Answer Answerer::answer(Program& program, const AskRequest& request, const AnswerEvents& events) {
+  Output& out = program.output();
+  EngineLanguageModel model(*engine_, model_name_);
+  CollectionSource source(*collection_);
+  bool at_line_start = true;
+  AskEvents ask_events;
+  ask_events.on_step = [&](const TraceStep& step) {
+    if (events.on_step) events.on_step(step);
+    if (options_.explain && !out.json())
+      out.note(
+          out.dim(step.kind + ": " + printable(step.detail) + "  (" + format_seconds(step.seconds) + ")"));
+  };
+  ask_events.on_text = [&](std::string_view text) {
+    if (events.on_text) events.on_text(text);
+    if (!out.json() && !text.empty()) {
+      out.print(printable(text, /*keep_newlines=*/true));
+      at_line_start = text.ends_with('\n');
+    }
+    return true;
+  };
+  Answer answer = Agent(model, source).ask(request, ask_events, program.cancel);
+  if (out.json()) return answer;
+  if (!at_line_start) out.print("\n");
+  if (!answer.citations.empty()) out.print("\n");
+  for (const Citation& citation : answer.citations) print_citation(out, citation);
+  out.note(what_it_took(answer));
+  return answer;
+}
+
+Json to_json(const Citation& citation) {
+  Json json{{"number", citation.number}};
+  json.update(to_json(place_of(citation.passage)));
+  json["chunk"] = citation.passage.chunk_id;
+  json["document"] = citation.passage.document_id;
+  json["quote"] = citation.quote;
+  json["quote_bytes"] = {citation.quote_begin, citation.quote_end};
+  return json;
+}
+
+void add_answer(Json& json, const Answer& answer, bool explain) {
+  json["answer"] = answer.text;
+  json["found"] = answer.found;
+  json["citations"] = Json::array();
+  for (const Citation& citation : answer.citations) json["citations"].push_back(to_json(citation));
+  json["standalone_question"] = answer.standalone_question;
+  json["level"] = name_of(answer.level);
+  json["passages"] = answer.context.size();
+  json["passages_left_out"] = answer.passages_left_out;
+  json["calls"] = answer.trace.calls;
+  json["prompt_tokens"] = answer.trace.prompt_tokens;
+  json["new_tokens"] = answer.trace.new_tokens;
+  json["seconds"] = answer.trace.seconds;
+  if (!explain) return;
+  json["context"] = Json::array();
+  for (const SourcePassage& passage : answer.context) {
+    Json item = to_json(place_of(passage));
+    item["chunk"] = passage.chunk_id;
+    item["score"] = passage.score;
+    item["text"] = passage.text;
+    json["context"].push_back(item);
+  }
+  json["trace"] = lectern::to_json(answer.trace);
+}
+
+}  // namespace lectern::cli

@@ -1,0 +1,103 @@
+// lectern chat: questions line by line, each understood in the light of those before.
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include "apps/cli/answering.h"
+#include "base/error.h"
+
+namespace lectern::cli {
+namespace {
+
+constexpr size_t kMaxLineBytes = 1 << 20;
+constexpr size_t kMaxTurnsKept = 8;  // of the conversation, question and answer each
+
+// Lines of stdin, read so that Ctrl-C ends the wait.
+class LineReader {
+ public:
+  std::optional<std::string> next(const CancelToken& cancel) {
+    while (true) {
+      if (const size_t newline = pending_.find('\n'); newline != std::string::npos) {
+        std::string line = pending_.substr(0, newline);
+        pending_.erase(0, newline + 1);
+        return line;
+      }
+      if (at_end_) {
+        if (pending_.empty()) return std::nullopt;
+        return std::exchange(pending_, {});
+      }
+      if (pending_.size() > kMaxLineBytes)
+        throw Error(ErrorCode::kInvalidArgument, "the line is longer than " + format_bytes(kMaxLineBytes));
+      char buffer[4096];
+      const ssize_t n = ::read(STDIN_FILENO, buffer, sizeof(buffer));
+      cancel.throw_if_cancelled();
+      if (n < 0 && errno != EINTR)
+        throw Error(ErrorCode::kIo, std::string("cannot read standard input: ") + std::strerror(errno));
+      if (n == 0) at_end_ = true;
+      if (n > 0) pending_.append(buffer, static_cast<size_t>(n));
+    }
+  }
+
+ private:
+  std::string pending_;
+  bool at_end_ = false;
+};
+
+int chat(Program& program, const std::string& folder, const AnswerOptions& options) {
+  Output& out = program.output();
+  const auto answerer = Answerer::open(program, folder, options);
+  if (answerer == nullptr) return kExitNothing;
+  const bool interactive = ::isatty(STDIN_FILENO) == 1 && out.stdout_is_terminal() && !out.json();
+  if (interactive) out.note("Ask away; an empty line or Ctrl-D ends.");
+
+  LineReader lines;
+  std::vector<LmMessage> history;
+  bool anything_found = false;
+  while (true) {
+    if (interactive) out.print("> ");
+    const auto question = lines.next(program.cancel);
+    if (!question || (interactive && question->empty())) break;
+    if (question->find_first_not_of(" \t\r") == std::string::npos) continue;
+    if (!history.empty()) answerer->refresh(program);
+    AskRequest request = make_request(options, *question);
+    request.history = history;
+    const Answer answer = answerer->answer(program, request, {});
+    if (out.json()) {
+      Json result = json_result("ask");
+      result["question"] = *question;
+      result["model"] = answerer->model_name();
+      add_answer(result, answer, options.explain);
+      out.print_json(result);
+    } else {
+      out.print("\n");
+    }
+    anything_found = anything_found || answer.found;
+    history.push_back({LmMessage::Role::kUser, *question});
+    history.push_back({LmMessage::Role::kAssistant, answer.text});
+    if (history.size() > 2 * kMaxTurnsKept) history.erase(history.begin(), history.begin() + 2);
+  }
+  return anything_found ? kExitFound : kExitNothing;
+}
+
+}  // namespace
+
+void register_chat(CLI::App& app, Program& program) {
+  struct Options {
+    std::string folder;
+    AnswerOptions answer;
+  };
+  CLI::App* command = add_command(app, "chat", "Ask one question after the other",
+                                  "  lectern chat notes\n"
+                                  "  printf 'Who wrote it?\\nWhen?\\n' | lectern chat notes --json\n");
+  auto options = std::make_shared<Options>();
+  command->add_option("FOLDER", options->folder, "The folder (default: the one you are in)");
+  add_answer_options(command, options->answer);
+  add_model_options(command, program.options);
+  add_collection_option(command, program.options);
+  add_output_options(command, program.options);
+  program.on_run(command, [&program, options] { return chat(program, options->folder, options->answer); });
+}
+
+}  // namespace lectern::cli

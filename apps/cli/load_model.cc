@@ -1,0 +1,19 @@
+#include "apps/cli/load_model.h"
+
+#include "models/registry.h"
+
+namespace lectern::cli {
+
+std::string model_name(const Program& program) {
+  return program.options.model.empty() ? std::string(default_model_id()) : program.options.model;
+}
+
+std::unique_ptr<Engine> load_model(Program& program) {
+  Output& out = program.output();
+  auto engine = Engine::load(resolve_model(model_name(program)),
+                             {.backend = {.n_threads = program.options.threads}}, out.progress());
+  out.end_progress();
+  return engine;
+}
+
+}  // namespace lectern::cli

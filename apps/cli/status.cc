@@ -1,0 +1,150 @@
+// lectern status, lectern rm
+#include "apps/cli/target.h"
+#include "base/error.h"
+
+namespace lectern::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct StatusOptions {
+  std::string folder;
+  bool files = false;
+};
+
+std::string languages_in_words(const CollectionStats& stats) {
+  std::string text;
+  for (const auto& [language, n] : stats.languages)
+    text += (text.empty() ? "" : ", ") + (language.empty() ? "unclear" : language) + " " + std::to_string(n);
+  return text;
+}
+
+Json document_json(const DocumentInfo& document) {
+  return Json{{"id", document.id},           {"path", document.path},         {"title", document.title},
+              {"format", document.format},   {"language", document.language}, {"bytes", document.text_bytes},
+              {"chunks", document.n_chunks}, {"sha256", document.hash}};
+}
+
+int status(Program& program, const StatusOptions& options) {
+  Output& out = program.output();
+  const Target target = find_target(program, options.folder);
+  const auto collection = open_existing(target);
+  const CollectionStats stats = collection->stats();
+  const std::vector<DocumentInfo> documents =
+      options.files ? collection->documents() : std::vector<DocumentInfo>();
+
+  if (out.json()) {
+    Json result = json_result("status");
+    result["collection"] = target.database.string();
+    result["folder"] = target.folder.empty() ? Json(nullptr) : Json(target.folder.string());
+    result["documents"] = stats.n_documents;
+    result["chunks"] = stats.n_chunks;
+    result["terms"] = stats.n_terms;
+    result["text_bytes"] = stats.text_bytes;
+    result["text_characters"] = stats.text_characters;
+    result["index_bytes"] = stats.index_bytes;
+    result["file_bytes"] = stats.file_bytes;
+    result["languages"] = Json::object();
+    for (const auto& [language, n] : stats.languages) result["languages"][language] = n;
+    if (options.files) {
+      result["files"] = Json::array();
+      for (const DocumentInfo& document : documents) result["files"].push_back(document_json(document));
+    }
+    out.print_json(result);
+    return stats.n_documents > 0 ? kExitFound : kExitNothing;
+  }
+  for (const DocumentInfo& document : documents) {
+    out.print_line(printable(document.path) + "  " + document.format +
+                   (document.language.empty() ? "" : " " + document.language) + "  " +
+                   format_bytes(document.text_bytes) + "  " + plural(document.n_chunks, "passage"));
+  }
+  if (!target.folder.empty()) out.print_line("folder      " + printable(target.folder.string()));
+  out.print_line("collection  " + printable(target.database.string()) + " (" +
+                 format_bytes(stats.file_bytes) + ")");
+  out.print_line("documents   " + std::to_string(stats.n_documents) +
+                 (stats.languages.empty() ? "" : " (" + languages_in_words(stats) + ")"));
+  out.print_line("passages    " + std::to_string(stats.n_chunks) + " of " + format_bytes(stats.text_bytes) +
+                 " text");
+  out.print_line("index       " + format_bytes(stats.index_bytes) + ", " + plural(stats.n_terms, "term"));
+  return stats.n_documents > 0 ? kExitFound : kExitNothing;
+}
+
+struct RemoveOptions {
+  std::string folder;
+  std::vector<std::string> paths;
+  bool dry_run = false;
+};
+
+// The documents at `path` or under it.
+int n_matching(const Collection& collection, const std::string& path) {
+  int n = 0;
+  for (const DocumentInfo& document : collection.documents())
+    n += document.path == path || document.path.starts_with(path.ends_with('/') ? path : path + "/");
+  return n;
+}
+
+void remove_collection(const Target& target) {
+  std::error_code error;
+  fs::remove(target.database, error);
+  if (error) throw Error(ErrorCode::kIo, target.database.string() + ": " + error.message());
+  for (const char* suffix : {"-wal", "-shm", ".lock"}) fs::remove(target.database.string() + suffix, error);
+}
+
+int remove(Program& program, const RemoveOptions& options) {
+  Output& out = program.output();
+  const Target target = find_target(program, options.folder);
+  auto collection = open_existing(target);  // refuses a file that is no collection of ours
+  int64_t n = 0;
+  if (options.paths.empty()) {
+    n = collection->stats().n_documents;
+    collection.reset();
+    if (!options.dry_run) remove_collection(target);
+  } else {
+    for (const std::string& path : options.paths) {
+      const int here = options.dry_run ? n_matching(*collection, path) : collection->remove(path);
+      if (here == 0) out.warning(printable(path) + ": not in this collection");
+      n += here;
+    }
+  }
+  if (out.json()) {
+    Json result = json_result("rm");
+    result["collection"] = target.database.string();
+    result["documents"] = n;
+    result["dry_run"] = options.dry_run;
+    out.print_json(result);
+  } else {
+    out.print_line(std::string(options.dry_run ? "would remove " : "removed ") + plural(n, "document") +
+                   " from the index" + (options.paths.empty() ? ", and the index" : ""));
+    out.note("the files themselves stay");
+  }
+  return n > 0 || options.paths.empty() ? kExitFound : kExitNothing;
+}
+
+}  // namespace
+
+void register_status(CLI::App& app, Program& program) {
+  CLI::App* command = add_command(app, "status", "Show what is indexed",
+                                  "  lectern status notes\n"
+                                  "  lectern status notes --files\n");
+  auto options = std::make_shared<StatusOptions>();
+  command->add_option("FOLDER", options->folder, "The folder (default: the one you are in)");
+  command->add_flag("--files", options->files, "List every document");
+  add_collection_option(command, program.options);
+  add_output_options(command, program.options);
+  program.on_run(command, [&program, options] { return status(program, *options); });
+}
+
+void register_rm(CLI::App& app, Program& program) {
+  CLI::App* command = add_command(app, "rm", "Forget documents, or a whole index; files are never touched",
+                                  "  lectern rm notes\n"
+                                  "  lectern rm notes old/draft.md archive/\n");
+  auto options = std::make_shared<RemoveOptions>();
+  command->add_option("FOLDER", options->folder, "The folder whose index it is")->required();
+  command->add_option("PATH", options->paths, "Documents or folders in it; none: the whole index");
+  command->add_flag("--dry-run", options->dry_run, "Only say what would go");
+  add_collection_option(command, program.options);
+  add_output_options(command, program.options);
+  program.on_run(command, [&program, options] { return remove(program, *options); });
+}
+
+}  // namespace lectern::cli

@@ -1,0 +1,114 @@
+#include "apps/cli/target.h"
+
+#include "base/error.h"
+
+namespace lectern::cli {
+
+namespace fs = std::filesystem;
+
+std::optional<Target> try_find_target(const Program& program, const std::string& folder) {
+  const std::string& database = program.options.collection;
+  std::error_code error;
+  if (!folder.empty()) {
+    if (!fs::exists(folder, error)) {
+      throw Error(ErrorCode::kNotFound, folder + ": " + (error ? error.message() : "no such file or folder"));
+    }
+    return Target{folder, database.empty() ? default_collection_path(folder) : fs::path(database)};
+  }
+  if (!database.empty()) return Target{{}, database};
+  for (fs::path above = fs::current_path(error); !error && !above.empty(); above = above.parent_path()) {
+    const fs::path candidate = default_collection_path(above);
+    if (fs::exists(candidate, error)) return Target{above, candidate};
+    error.clear();
+    if (above == above.parent_path()) break;
+  }
+  return std::nullopt;
+}
+
+Target find_target(const Program& program, const std::string& folder) {
+  if (const auto target = try_find_target(program, folder)) return *target;
+  throw Error(
+      ErrorCode::kNotFound,
+      "no folder was named, and none at or above the current one is indexed; name one, such as: lectern "
+      "search FOLDER \"words\"");
+}
+
+std::unique_ptr<Collection> open_or_create(const Target& target) {
+  std::error_code error;
+  const fs::path parent = target.database.parent_path();
+  if (!parent.empty()) fs::create_directories(parent, error);
+  if (error) throw Error(ErrorCode::kIo, parent.string() + ": " + error.message());
+  return Collection::open(target.database);
+}
+
+std::unique_ptr<Collection> open_existing(const Target& target) {
+  std::error_code error;
+  if (fs::exists(target.database, error)) return Collection::open(target.database);
+  if (target.folder.empty())
+    throw Error(ErrorCode::kNotFound, target.database.string() +
+                                          ": no such collection; make it with: lectern index "
+                                          "FOLDER --collection " +
+                                          target.database.string());
+  throw Error(
+      ErrorCode::kNotFound,
+      target.folder.string() + " has not been indexed; do it with: lectern index " + target.folder.string());
+}
+
+std::optional<IndexReport> bring_up_to_date(Program& program, Collection& collection, const Target& target,
+                                            const IndexOptions& options) {
+  if (target.folder.empty()) return std::nullopt;
+  Output& out = program.output();
+  const std::vector<fs::path> roots = {target.folder};
+  IndexReport report;
+  try {
+    report = collection.index(roots, options, out.progress(), program.cancel);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kUnavailable) throw;
+    out.note("not brought up to date: " + printable(error.what()));
+    return std::nullopt;
+  }
+  warn_about_files(program, report);
+  if (report.added + report.changed + report.renamed + report.removed > 0) out.note(summary(report));
+  return report;
+}
+
+void warn_about_files(Program& program, const IndexReport& report) {
+  for (const FileWarning& warning : report.warnings)
+    program.output().warning(printable(warning.path) + ": " + printable(warning.reason));
+}
+
+std::string summary(const IndexReport& report) {
+  std::string text = "indexed";
+  const auto add = [&text](int n, const std::string& what) {
+    if (n > 0) text += (text == "indexed" ? ": " : ", ") + std::to_string(n) + " " + what;
+  };
+  add(report.added, "new");
+  add(report.changed, "changed");
+  add(report.renamed, "renamed");
+  add(report.removed, "removed");
+  add(report.unchanged, "unchanged");
+  if (text == "indexed") text += ": no documents";
+  return text + " (" + format_bytes(report.bytes_read) + " read in " + format_seconds(report.seconds) + ")";
+}
+
+Json to_json(const IndexReport& report) {
+  Json json;
+  json["added"] = report.added;
+  json["changed"] = report.changed;
+  json["renamed"] = report.renamed;
+  json["removed"] = report.removed;
+  json["unchanged"] = report.unchanged;
+  json["bytes_read"] = report.bytes_read;
+  json["seconds"] = report.seconds;
+  json["warnings"] = Json::array();
+  for (const FileWarning& warning : report.warnings)
+    json["warnings"].push_back(Json{{"path", warning.path}, {"reason", warning.reason}});
+  return json;
+}
+
+FolderAndText split_arguments(const std::vector<std::string>& arguments) {
+  if (arguments.size() == 2) return {arguments[0], arguments[1]};
+  return {"", arguments.at(0)};
+}
+
+}  // namespace lectern::cli

@@ -1,0 +1,263 @@
+// Input that is wrong in every way we could think of: one clear warning or error each, the documented exit
+// code, and the index whole afterwards.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/cli/program.h"
+#include "tests/support/catch.h"
+
+using namespace lectern;
+using namespace lectern::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Folder : World {
+  Folder() { write("good.md", "# Good\n\nThe lighthouse was built in 1850.\n"); }
+
+  SubprocessResult index() const { return run({"index", documents().string(), "--json"}); }
+  // The good document is indexed, found, and postings and chunks agree.
+  void check_index_is_whole() const {
+    const SubprocessResult found =
+        run({"search", documents().string(), "lighthouse", "--no-index", "--json"});
+    REQUIRE(found.exit_code == 0);
+    CHECK(json(found)["hits"][0]["path"] == "good.md");
+    CHECK(run({"doctor", documents().string(), "--json"}).exit_code == 0);
+  }
+};
+
+int count_lines(const std::string& text) {
+  return static_cast<int>(std::count(text.begin(), text.end(), '\n'));
+}
+
+}  // namespace
+
+TEST_CASE("a bad document is one warning that names it and the rest is indexed") {
+  const Folder folder;
+  std::string name;
+  std::string content;
+  SECTION("binary data") {
+    name = "image.md";
+    content = std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16) + std::string(5000, '\0');
+  }
+  SECTION("a broken PDF") {
+    name = "broken.pdf";
+    content = "%PDF-1.7\n1 0 obj\n<< /Type /Catalog\nxref\ntrailer\n%%EOF\n";
+  }
+  SECTION("a PDF that is cut off") {
+    name = "cut.pdf";
+    content = "%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<</Length 100>>\nstream\n";
+  }
+  SECTION("a DOCX that is no zip") {
+    name = "broken.docx";
+    content = "PK\x03\x04 this is not a zip file";
+  }
+  SECTION("an EPUB that is empty") {
+    name = "empty.epub";
+  }
+  const fs::path file = folder.write(name, content);
+  const SubprocessResult result = folder.index();
+  CHECK(result.exit_code == 0);
+  CHECK(count_lines(result.err) == 1);
+  CHECK_THAT(result.err, Catch::StartsWith("lectern: warning: ") && Catch::Contains(name));
+  const Json report = World::json(result)["folders"][0];
+  CHECK(report["documents"] == 1);
+  CHECK(report["warnings"].size() == 1);
+  folder.check_index_is_whole();
+}
+
+TEST_CASE("odd but readable documents are indexed") {
+  const Folder folder;
+  SECTION("an empty file") {
+    folder.write("empty.md", "");
+  }
+  SECTION("invalid UTF-8") {
+    folder.write("mixed.txt", "before \xff\xfe\x80 after the quarrel\nmore \xc3( text\n");
+    CHECK(folder.index().exit_code == 0);
+    CHECK_FALSE(World::json(folder.run({"search", folder.documents().string(), "quarrel", "--json"}))["hits"]
+                    .empty());
+  }
+  SECTION("one very long line") {
+    std::string line = "needle ";
+    while (line.size() < (8u << 20)) line += "word" + std::to_string(line.size()) + " ";
+    folder.write("long.txt", line);
+  }
+  SECTION("one very long word") {
+    folder.write("word.txt", std::string(4 << 20, 'a'));
+  }
+  SECTION("only line ends") {
+    folder.write("lines.txt", std::string(1 << 20, '\n'));
+  }
+  SECTION("deeply nested HTML") {
+    std::string html;
+    for (int i = 0; i < 100'000; ++i) html += "<div><b>";
+    folder.write("deep.html", html + "text");
+  }
+  SECTION("names with newlines, quotes, controls and no UTF-8") {
+    folder.write("two\nlines.md", "The albatross flew.\n");
+    folder.write("quote\"'`$(x).md", "The albatross sat.\n");
+    folder.write("bad\xff\xfename.md", "The albatross swam.\n");
+    folder.write("esc\x1b[31m.md", "The albatross slept.\n");
+    const SubprocessResult found = folder.run({"search", folder.documents().string(), "albatross"});
+    CHECK(found.exit_code == 0);
+    CHECK(found.out.find('\x1b') == std::string::npos);
+    CHECK_THAT(found.out, Catch::Contains("two\\nlines.md"));
+  }
+  SECTION("links in circles") {
+    fs::create_directories(folder.documents() / "a");
+    fs::create_directory_symlink(folder.documents(), folder.documents() / "a" / "back");
+    fs::create_symlink("self.md", folder.documents() / "self.md");
+    fs::create_symlink("nowhere.md", folder.documents() / "dangling.md");
+  }
+  SECTION("pipes and sockets") {
+    REQUIRE(::mkfifo((folder.documents() / "pipe.md").c_str(), 0600) == 0);
+    fs::create_symlink("/dev/zero", folder.documents() / "zero.md");
+  }
+  const SubprocessResult result = folder.index();
+  CHECK(result.exit_code == 0);
+  CHECK(count_lines(result.err) <= 3);
+  folder.check_index_is_whole();
+}
+
+TEST_CASE("a folder that is not there is one error") {
+  const Folder folder;
+  for (const std::string command : {"index", "search", "status", "rm", "read"}) {
+    INFO(command);
+    std::vector<std::string> arguments = {command, (folder.folder() / "nothing").string()};
+    if (command == "search" || command == "read") arguments.push_back("word");
+    const SubprocessResult result = folder.run(arguments);
+    CHECK(result.exit_code == 2);
+    CHECK(result.out.empty());
+    CHECK(is_one_error(result.err));
+    CHECK_THAT(result.err, Catch::Contains("nothing"));
+  }
+}
+
+TEST_CASE("empty and enormous queries are answered or refused but never break") {
+  const Folder folder;
+  for (const std::string empty : {"", "  ", "\n"}) {
+    const SubprocessResult result = folder.run({"search", folder.documents().string(), empty});
+    CHECK(result.exit_code == 2);
+    CHECK(is_one_error(result.err));
+  }
+  std::string query;
+  while (query.size() < 100'000) query += "lighthouse number " + std::to_string(query.size()) + " ";
+  CHECK(folder.run({"search", folder.documents().string(), query}).exit_code == 0);
+  CHECK(folder.run({"search", folder.documents().string(), std::string(100'000, '?')}).exit_code == 1);
+}
+
+TEST_CASE("files and folders that may not be read are warnings and the rest is indexed") {
+  const Folder folder;
+  const auto secret = folder.write("secret.md", "hidden\n");
+  const auto closed = folder.write("closed/inside.md", "hidden too\n").parent_path();
+  fs::permissions(secret, fs::perms::none);
+  fs::permissions(closed, fs::perms::none);
+  // The superuser may read everything: then as nobody, with a copy of the program where nobody may run it.
+  fs::permissions(folder.folder(), fs::perms::all);
+  std::string as = "";
+  if (::geteuid() == 0) as = "setpriv --reuid=65534 --regid=65534 --clear-groups ";
+  const SubprocessResult result = folder.run_shell("cp \"$LECTERN\" \"$DOCUMENTS/../lectern\" && " + as +
+                                                   "\"$DOCUMENTS/../lectern\" index \"$DOCUMENTS\" --json");
+  fs::permissions(closed, fs::perms::owner_all);
+  CHECK(result.exit_code == 0);
+  const Json report = World::json(result)["folders"][0];
+  CHECK(report["documents"] == 1);
+  CHECK_THAT(result.err, Catch::Contains("secret.md") && Catch::Contains("closed"));
+}
+
+TEST_CASE("a database that cannot be written is one error and stays as it was") {
+  const Folder folder;
+  fs::permissions(folder.folder(), fs::perms::all);
+  const std::string as = ::geteuid() == 0 ? "setpriv --reuid=65534 --regid=65534 --clear-groups " : "";
+  const std::string program =
+      "cp \"$LECTERN\" \"$DOCUMENTS/../lectern\" && " + as + "\"$DOCUMENTS/../lectern\" ";
+
+  SECTION("the folder for it is read-only") {
+    fs::create_directories(folder.folder() / "data");
+    fs::permissions(folder.folder() / "data", fs::perms::owner_read | fs::perms::owner_exec |
+                                                  fs::perms::others_read | fs::perms::others_exec);
+    const SubprocessResult result = folder.run_shell(program + "index \"$DOCUMENTS\"");
+    CHECK(result.exit_code == 2);
+    CHECK(is_one_error(result.err));
+    CHECK_THAT(result.err, Catch::Contains("data"));
+  }
+  SECTION("no more than a little may be written") {
+    REQUIRE(folder.index().exit_code == 0);
+    for (int i = 0; i < 40; ++i) {
+      std::string text;
+      for (int j = 0; j < 20'000; ++j) text += "word" + std::to_string(i * 20'000 + j) + " ";
+      folder.write("big" + std::to_string(i) + ".txt", text);
+    }
+    // In 1,024-byte blocks: less than the index needs.
+    const SubprocessResult result = folder.run_shell("ulimit -f 400; \"$LECTERN\" index \"$DOCUMENTS\"");
+    CHECK(result.exit_code == 2);
+    CHECK(is_one_error(result.err));
+    folder.check_index_is_whole();
+    CHECK(folder.index().exit_code == 0);
+  }
+  SECTION("the disk is full") {
+    const SubprocessResult mounted = folder.run_shell(
+        "mkdir -p \"$DOCUMENTS/../data\" && mount -t tmpfs -o size=2m,mode=777 none \"$DOCUMENTS/../data\"");
+    if (mounted.exit_code != 0) LECTERN_SKIP("mounting a small disk needs the superuser");
+    CHECK(folder.index().exit_code == 0);
+    for (int i = 0; i < 20; ++i) {
+      std::string text;
+      for (int j = 0; j < 20'000; ++j) text += "word" + std::to_string(i * 20'000 + j) + " ";
+      folder.write("big" + std::to_string(i) + ".txt", text);
+    }
+    const SubprocessResult result = folder.index();
+    CHECK(result.exit_code == 2);
+    CHECK(is_one_error(result.err));
+    folder.check_index_is_whole();
+    folder.run_shell("umount \"$DOCUMENTS/../data\"");
+  }
+}
+
+TEST_CASE("a database that is not ours is refused") {
+  const Folder folder;
+  std::string content;
+  SECTION("text") {
+    content = "not a database";
+  }
+  SECTION("a cut-off database") {
+    content = "SQLite format 3";
+  }
+  SECTION("nothing but zeros") {
+    content = std::string(8192, '\0');
+  }
+  write_file_atomically(folder.folder() / "other.db", content);
+  const SubprocessResult result = folder.run(
+      {"search", folder.documents().string(), "lighthouse", "-c", (folder.folder() / "other.db").string()});
+  CHECK(result.exit_code == 2);
+  CHECK(is_one_error(result.err));
+  CHECK_THAT(result.err, Catch::Contains("other.db"));
+  CHECK(read_file(folder.folder() / "other.db", 10'000) == content);
+}
+
+TEST_CASE("two at once: the second reader or writer does not break the first") {
+  const Folder folder;
+  for (int i = 0; i < 200; ++i)
+    folder.write("n" + std::to_string(i) + ".md", "Note number " + std::to_string(i) + "\n");
+  const SubprocessResult result = folder.run_shell(
+      "for i in 1 2 3 4; do \"$LECTERN\" search \"$DOCUMENTS\" lighthouse --json > \"$DOCUMENTS/../out$i\" & "
+      "done; wait; "
+      "cat \"$DOCUMENTS\"/../out* | wc -l");
+  CHECK(result.exit_code == 0);
+  REQUIRE(folder.index().exit_code == 0);
+  folder.check_index_is_whole();
+}
+
+TEST_CASE("an interrupt keeps what was indexed and ends with 130") {
+  const Folder folder;
+  for (int i = 0; i < 30; ++i) {
+    std::string text;
+    for (int j = 0; j < 60'000; ++j) text += "word" + std::to_string(i * 7 + j) + " ";
+    folder.write("big" + std::to_string(i) + ".txt", text);
+  }
+  const SubprocessResult result = folder.run_shell(
+      "\"$LECTERN\" index \"$DOCUMENTS\" & pid=$!; sleep 0.5; kill -INT $pid; wait $pid; echo $?");
+  // A fast machine may have finished.
+  CHECK((result.out.ends_with("130\n") || result.out.ends_with("0\n")));
+  CHECK(folder.index().exit_code == 0);
+  folder.check_index_is_whole();
+}
