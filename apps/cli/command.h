@@ -62,7 +62,6 @@ void register_pull(CLI::App& app, Program& program);
 void register_doctor(CLI::App& app, Program& program);
 void register_completion(CLI::App& app, Program& program);
 void register_bench_engine(CLI::App& bench, Program& program);
-void register_eval_perplexity(CLI::App& eval, Program& program);
 
 void register_eval_qa(CLI::App& eval, Program& program);
 

@@ -163,7 +163,7 @@ TEST_CASE("CpuBackend computes label rows as the whole head does") {
   }
 }
 
-TEST_CASE("A forked sequence continues as the original, also inside a page") {
+TEST_CASE("A forked sequence continues as the original also inside a page") {
   const auto backend = backend_of(make_tiny_model(tiny_config()));
   const auto tokens = some_tokens(200);
   const auto expected = run_all(*backend, tokens);
@@ -236,7 +236,7 @@ TEST_CASE("CpuBackend refuses weights that do not fit the config") {
   }
 }
 
-TEST_CASE("CpuBackend stops when it is cancelled, and names the layer that yields NaN") {
+TEST_CASE("CpuBackend stops when it is cancelled and names the layer that yields NaN") {
   const auto model = make_tiny_model(tiny_config());
   SECTION("cancelled") {
     const auto backend = backend_of(model);

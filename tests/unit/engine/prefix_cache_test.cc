@@ -23,7 +23,7 @@ void remember(PrefixCache& cache, Backend& backend, std::span<const int32_t> tok
 
 }  // namespace
 
-TEST_CASE("PrefixCache finds the longest common beginning, to the token") {
+TEST_CASE("PrefixCache finds the longest common beginning to the token") {
   const auto backend = small_backend();
   PrefixCache cache(*backend);
   auto tokens = some_tokens(200);

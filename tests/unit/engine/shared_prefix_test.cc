@@ -90,7 +90,7 @@ TEST_CASE("Prefixes are shared at every level of the tree") {
   CHECK(fixture.n_read == 60 + 3 * 100 + 9 * 10);
 }
 
-TEST_CASE("Items that hardly share anything, equal items and items within others") {
+TEST_CASE("Items that hardly share anything and equal items and items within others") {
   Fixture fixture;
   const auto a = some_tokens(100, 1);
   const std::vector<PrefixItem> items = {{a, 1},    {some_tokens(5, 2), 5},

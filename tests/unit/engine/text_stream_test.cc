@@ -31,7 +31,7 @@ TEST_CASE("TextStream holds back what may become a stop string") {
   CHECK(stream.finish() == "");
 }
 
-TEST_CASE("TextStream stops at the first stop string, wherever its bytes are cut") {
+TEST_CASE("TextStream stops at the first stop string wherever its bytes are cut") {
   const std::string text = "abcabdabe";
   for (size_t cut = 0; cut <= text.size(); ++cut) {
     TextStream stream({"abe", "abd"});
