@@ -1,5 +1,7 @@
 // Hugging Face folders that are wrong in one place.
+#include <algorithm>
 #include <fstream>
+#include <functional>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -73,8 +75,13 @@ TEST_CASE("config.json: fields that are missing, of another kind or absurd") {
   check_refused("num_experts", 100'000, "num_experts", "qwen2moe_shared");
   check_refused("num_experts_per_tok", 7, "num_experts_per_tok", "qwen2moe_shared");
   check_refused("hidden_size", 1 << 30, "hidden_size");
-  check_refused("hidden_size", 128, "has the shape");
   check_refused("tie_word_embeddings", "yes", "tie_word_embeddings");
+}
+
+TEST_CASE("a configuration of other sizes than the tensors' is refused") {
+  const Folder folder;
+  folder.set("hidden_size", 128);
+  CHECK_THROWS_WITH(folder.open(), Contains("has the shape [288, 64]") && Contains("asks for [288, 128]"));
 }
 
 TEST_CASE("config.json: the newer way of writing rotary embeddings") {
