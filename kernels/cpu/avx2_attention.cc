@@ -77,16 +77,18 @@ void load_key_panel(const uint16_t* keys, int32_t head_dim, float* panel) {
 template <int R>
 void score_tile(const float* q, const float* panel, int32_t head_dim, float* scores, int32_t stride) {
   __m256 sums[R][2];
+  LECTERN_UNROLL
   for (int r = 0; r < R; ++r) sums[r][0] = sums[r][1] = _mm256_setzero_ps();
   for (int32_t d = 0; d < head_dim; ++d, panel += kPanel) {
     const __m256 k0 = _mm256_loadu_ps(panel), k1 = _mm256_loadu_ps(panel + 8);
-#pragma GCC unroll 6
+    LECTERN_UNROLL
     for (int r = 0; r < R; ++r) {
       const __m256 a = _mm256_broadcast_ss(q + r * head_dim + d);
       sums[r][0] = _mm256_fmadd_ps(a, k0, sums[r][0]);
       sums[r][1] = _mm256_fmadd_ps(a, k1, sums[r][1]);
     }
   }
+  LECTERN_UNROLL
   for (int r = 0; r < R; ++r) {
     _mm256_storeu_ps(scores + r * stride, sums[r][0]);
     _mm256_storeu_ps(scores + r * stride + 8, sums[r][1]);
@@ -98,23 +100,27 @@ template <int R, int V>
 void value_tile(const float* weights, int32_t weights_stride, const uint16_t* values, int32_t n_keys,
                 int32_t head_dim, const float* shrink, float* out) {
   __m256 sums[R][V];
+  LECTERN_UNROLL
   for (int r = 0; r < R; ++r) {
+    LECTERN_UNROLL
     for (int v = 0; v < V; ++v) {
       sums[r][v] = _mm256_mul_ps(_mm256_set1_ps(shrink[r]), _mm256_loadu_ps(out + r * head_dim + v * 8));
     }
   }
   for (int32_t j = 0; j < n_keys; ++j, values += head_dim) {
     __m256 value[V];
-#pragma GCC unroll 2
+    LECTERN_UNROLL
     for (int v = 0; v < V; ++v) value[v] = load_halves(values + v * 8);
-#pragma GCC unroll 6
+    LECTERN_UNROLL
     for (int r = 0; r < R; ++r) {
       const __m256 a = _mm256_broadcast_ss(weights + r * weights_stride + j);
-#pragma GCC unroll 2
+      LECTERN_UNROLL
       for (int v = 0; v < V; ++v) sums[r][v] = _mm256_fmadd_ps(a, value[v], sums[r][v]);
     }
   }
+  LECTERN_UNROLL
   for (int r = 0; r < R; ++r) {
+    LECTERN_UNROLL
     for (int v = 0; v < V; ++v) _mm256_storeu_ps(out + r * head_dim + v * 8, sums[r][v]);
   }
 }

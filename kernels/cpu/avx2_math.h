@@ -11,6 +11,13 @@ namespace lectern::avx2 {
 namespace {
 
 #define LECTERN_ALWAYS_INLINE inline __attribute__((always_inline))
+// Before a loop whose bounds are known to the compiler: arrays of registers only become registers when every
+// loop over them is unrolled.
+#if defined(__clang__)
+#define LECTERN_UNROLL _Pragma("unroll")
+#else
+#define LECTERN_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 LECTERN_ALWAYS_INLINE __m256i load(const void* p) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(p));

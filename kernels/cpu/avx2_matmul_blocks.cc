@@ -8,10 +8,10 @@ namespace {
 // Formats of unsigned quants: w = d * (q - offset), or d * q + m.
 template <typename P, bool has_minimum, int offset>
 struct Unsigned : P {
-  static constexpr bool kMinimum = has_minimum;
-  static constexpr int kOffset = offset;
+  static constexpr bool kShifted = true;
   static constexpr int kPlanesAt = has_minimum ? 2 * kHalves : kHalves;
   static constexpr int kBlockBytes = kPlanesAt + P::kBytes;
+  using Direct = FromPlanes<P>;
 
   static LECTERN_ALWAYS_INLINE __m256 scale(const uint8_t* block) { return load_halves(block); }
   // What a sum of activations is multiplied with.
@@ -19,39 +19,35 @@ struct Unsigned : P {
     if constexpr (has_minimum) return load_halves(block + kHalves);
     return _mm256_mul_ps(_mm256_set1_ps(-static_cast<float>(offset)), load_halves(block));
   }
-  template <int stride>
-  static LECTERN_ALWAYS_INLINE void unpack_to(const uint8_t* block, uint8_t* strip) {
-    unpack<P, stride>(block + kPlanesAt, strip);
-  }
-  template <int T, int R>
-  static LECTERN_ALWAYS_INLINE void dot(const uint8_t* strip, const uint8_t* q, __m256i sums[T][R]) {
+  template <int T, int R, typename Source>
+  static LECTERN_ALWAYS_INLINE void dot(const Source& source, const uint8_t* q, __m256i sums[T][R]) {
     const __m256i ones = _mm256_set1_epi16(1);
     const __m256i factors[2] = {ones, ones};
-    dot_block<T, R, P::kSteps, 1>(strip, q, 32, factors, sums);
+    dot_block<T, R, P::kSteps, 1>(source, q, 32, factors, sums);
   }
 };
 
 // Formats of signed bytes. vpmaddubsw wants one side unsigned: the weight's magnitude, its sign moved to the
 // activation. 2 * 128 * 127 = 32,512 fits in 16 bits once, so every product is widened.
 struct Signed {
-  static constexpr bool kMinimum = false;
-  static constexpr int kOffset = 0;
+  static constexpr bool kShifted = false;
+  static LECTERN_ALWAYS_INLINE __m256 shift(const uint8_t*) { return _mm256_setzero_ps(); }
 
-  template <int T, int R>
-  static LECTERN_ALWAYS_INLINE void dot(const uint8_t* strip, const uint8_t* q, __m256i sums[T][R]) {
+  template <int T, int R, typename Source>
+  static LECTERN_ALWAYS_INLINE void dot(const Source& source, const uint8_t* q, __m256i sums[T][R]) {
     const __m256i ones = _mm256_set1_epi16(1);
-#pragma GCC unroll 8
+    LECTERN_UNROLL
     for (int i = 0; i < 8; ++i) {
       __m256i w[R], magnitude[R];
-#pragma GCC unroll 2
+      LECTERN_UNROLL
       for (int r = 0; r < R; ++r) {
-        w[r] = load(strip + (i * R + r) * 32);
+        w[r] = source.vector(i, r);
         magnitude[r] = _mm256_abs_epi8(w[r]);
       }
-#pragma GCC unroll 4
+      LECTERN_UNROLL
       for (int t = 0; t < T; ++t) {
         const __m256i a = broadcast4(q + t * 32 + i * 4);
-#pragma GCC unroll 2
+        LECTERN_UNROLL
         for (int r = 0; r < R; ++r) {
           const __m256i products = _mm256_maddubs_epi16(magnitude[r], _mm256_sign_epi8(a, w[r]));
           sums[t][r] = _mm256_add_epi32(sums[t][r], _mm256_madd_epi16(products, ones));
@@ -63,26 +59,26 @@ struct Signed {
 };
 
 struct Q8_0 : Signed {
+  static constexpr int kPlanesAt = kHalves;
   static constexpr int kBlockBytes = kHalves + kBytePlane;
+  using Direct = FromStrip<1>;  // the bytes lie as in a strip
   static LECTERN_ALWAYS_INLINE __m256 scale(const uint8_t* block) { return load_halves(block); }
-  template <int stride>
-  static LECTERN_ALWAYS_INLINE void unpack_to(const uint8_t* block, uint8_t* strip) {
-    for (int i = 0; i < 8; ++i) store(strip + i * stride, load(block + kHalves + i * 32));
-  }
 };
 
 // Nibbles that are indices into a table of 16 signed values.
-template <int header>
-struct IQ4 : Signed {
-  static constexpr int kBlockBytes = header + kNibblePlane;
-  template <int stride>
-  static LECTERN_ALWAYS_INLINE void unpack_to(const uint8_t* block, uint8_t* strip) {
+struct FromTable {
+  const uint8_t* planes;
+  LECTERN_ALWAYS_INLINE __m256i vector(int i, int) const {
     const __m256i values = _mm256_broadcastsi128_si256(
         _mm_setr_epi8(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113));
-    unpack<Planes<true, 0>, stride>(block + header, strip);
-    for (int i = 0; i < 8; ++i)
-      store(strip + i * stride, _mm256_shuffle_epi8(values, load(strip + i * stride)));
+    return _mm256_shuffle_epi8(values, unpack_vector<Planes<true, 0>>(planes, i));
   }
+};
+template <int header>
+struct IQ4 : Signed {
+  static constexpr int kPlanesAt = header;
+  static constexpr int kBlockBytes = header + kNibblePlane;
+  using Direct = FromTable;
 };
 struct IQ4_NL : IQ4<kHalves> {
   static LECTERN_ALWAYS_INLINE __m256 scale(const uint8_t* block) { return load_halves(block); }
@@ -96,6 +92,22 @@ using Q4_1 = Unsigned<Planes<true, 0>, true, 0>;
 using Q5_0 = Unsigned<Planes<true, 1>, false, 16>;
 using Q5_1 = Unsigned<Planes<true, 1>, true, 0>;
 
+LECTERN_ALWAYS_INLINE __m256 broadcast_float(const uint8_t* p) {
+  return _mm256_castsi256_ps(broadcast4(p));
+}
+
+// total + (a block's integer sum, scaled on both sides) + (its shift times the scaled sum of the
+// activations). x_scales: of the token, that of the sum m floats further on.
+template <typename F>
+LECTERN_ALWAYS_INLINE __m256 add_scaled(__m256i sum, __m256 scale, __m256 shift, const uint8_t* x_scales,
+                                        int m, __m256 total) {
+  total = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, broadcast_float(x_scales)), total);
+  if constexpr (F::kShifted) total = _mm256_fmadd_ps(shift, broadcast_float(x_scales + m * 4), total);
+  return total;
+}
+
+// -- many tokens: blocks are unpacked first -----------------------------------------------------------------
+
 template <int R>
 struct Unpacked {
   alignas(32) uint8_t strip[8 * R * 32];  // [vector][R][32]
@@ -104,11 +116,15 @@ struct Unpacked {
 
 template <typename F, int R>
 LECTERN_ALWAYS_INLINE void unpack_block(const uint8_t* src, size_t row_tile_bytes, Unpacked<R>& out) {
+  LECTERN_UNROLL
   for (int r = 0; r < R; ++r) {
     const uint8_t* block = src + static_cast<size_t>(r) * row_tile_bytes;
+    prefetch<F::kBlockBytes>(block + kAhead);
     out.scale[r] = F::scale(block);
-    if constexpr (F::kMinimum || F::kOffset != 0) out.shift[r] = F::shift(block);
-    F::template unpack_to<R * 32>(block, out.strip + r * 32);
+    out.shift[r] = F::shift(block);
+    const typename F::Direct source{block + F::kPlanesAt};
+    LECTERN_UNROLL
+    for (int i = 0; i < 8; ++i) store(out.strip + (i * R + r) * 32, source.vector(i, 0));
   }
 }
 
@@ -116,22 +132,20 @@ LECTERN_ALWAYS_INLINE void unpack_block(const uint8_t* src, size_t row_tile_byte
 template <typename F, int T, int R>
 LECTERN_ALWAYS_INLINE void multiply(const Unpacked<R>& w, const uint8_t* x, int m, int token, float* totals) {
   __m256i sums[T][R];
+  LECTERN_UNROLL
   for (int t = 0; t < T; ++t) {
+    LECTERN_UNROLL
     for (int r = 0; r < R; ++r) sums[t][r] = _mm256_setzero_si256();
   }
-  F::template dot<T, R>(w.strip, x + token * 32, sums);
+  F::template dot<T, R>(FromStrip<R>{w.strip}, x + token * 32, sums);
   const uint8_t* scales = x + m * 32 + token * 4;
-#pragma GCC unroll 4
+  LECTERN_UNROLL
   for (int t = 0; t < T; ++t) {
-    const __m256 scale = _mm256_castsi256_ps(broadcast4(scales + t * 4));
-    const __m256 scaled_sum = _mm256_castsi256_ps(broadcast4(scales + m * 4 + t * 4));
-#pragma GCC unroll 2
+    LECTERN_UNROLL
     for (int r = 0; r < R; ++r) {
-      float* at = totals + (token + t) * R * 8 + r * 8;
-      __m256 total = _mm256_load_ps(at);
-      total = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[t][r]), _mm256_mul_ps(w.scale[r], scale), total);
-      if constexpr (F::kMinimum || F::kOffset != 0) total = _mm256_fmadd_ps(w.shift[r], scaled_sum, total);
-      _mm256_store_ps(at, total);
+      float* total = totals + (token + t) * R * 8 + r * 8;
+      _mm256_store_ps(
+          total, add_scaled<F>(sums[t][r], w.scale[r], w.shift[r], scales + t * 4, m, _mm256_load_ps(total)));
     }
   }
 }
@@ -157,12 +171,48 @@ void row_tiles(const MatmulArgs& args, int32_t row, int32_t token, int m) {
   write_out<R>(args, token, row, m, totals);
 }
 
+// -- one or two tokens: straight from the planes, the same arithmetic ---------------------------------------
+
+template <typename F, int T>
+void row_tile_few(const MatmulArgs& args, int32_t row, int32_t token) {
+  const PackedMatrix& w = *args.w;
+  const int32_t n_blocks = w.cols / 32;
+  const auto* src =
+      static_cast<const uint8_t*>(w.data) + static_cast<size_t>(row / kRowTile) * w.row_tile_bytes;
+  const auto* x = static_cast<const uint8_t*>(args.x) + static_cast<int64_t>(token) * n_blocks * kBytesPer32;
+  __m256 totals[T];
+  LECTERN_UNROLL
+  for (int t = 0; t < T; ++t) totals[t] = _mm256_setzero_ps();
+  for (int32_t b = 0; b < n_blocks; ++b, src += F::kBlockBytes, x += T * kBytesPer32) {
+    prefetch<F::kBlockBytes>(src + kFarAhead);
+    __m256i sums[T][1];
+    LECTERN_UNROLL
+    for (int t = 0; t < T; ++t) sums[t][0] = _mm256_setzero_si256();
+    F::template dot<T, 1>(typename F::Direct{src + F::kPlanesAt}, x, sums);
+    const __m256 scale = F::scale(src), shift = F::shift(src);
+    LECTERN_UNROLL
+    for (int t = 0; t < T; ++t) {
+      totals[t] = add_scaled<F>(sums[t][0], scale, shift, x + T * 32 + t * 4, T, totals[t]);
+    }
+  }
+  alignas(32) float out[T * 8];
+  LECTERN_UNROLL
+  for (int t = 0; t < T; ++t) _mm256_store_ps(out + t * 8, totals[t]);
+  write_out<1>(args, token, row, T, out);
+}
+
 template <typename F>
 void matmul_format(const MatmulArgs& args) {
   const int tile = token_tile(args.w->cols);
   for (int32_t token = 0; token < args.n_tokens; token += tile) {
     const int m = args.n_tokens - token < tile ? args.n_tokens - token : tile;
     int32_t row = args.row_begin;
+    if (m <= kFewTokens) {
+      for (; row < args.row_end; row += kRowTile) {
+        m == 1 ? row_tile_few<F, 1>(args, row, token) : row_tile_few<F, 2>(args, row, token);
+      }
+      continue;
+    }
     for (; row + kRowTile < args.row_end; row += 2 * kRowTile) row_tiles<F, 2>(args, row, token, m);
     if (row < args.row_end) row_tiles<F, 1>(args, row, token, m);
   }

@@ -27,23 +27,25 @@ template <int T, int R>
 LECTERN_ALWAYS_INLINE void multiply(const float* weights, int n, const float* x, int64_t x_stride,
                                     float* totals) {
   __m256 sums[T][R];
+  LECTERN_UNROLL
   for (int t = 0; t < T; ++t) {
+    LECTERN_UNROLL
     for (int r = 0; r < R; ++r) sums[t][r] = _mm256_setzero_ps();
   }
   for (int c = 0; c < n; ++c) {
     __m256 w[R];
-#pragma GCC unroll 2
+    LECTERN_UNROLL
     for (int r = 0; r < R; ++r) w[r] = _mm256_load_ps(weights + (c * R + r) * 8);
-#pragma GCC unroll 4
+    LECTERN_UNROLL
     for (int t = 0; t < T; ++t) {
       const __m256 a = _mm256_broadcast_ss(x + t * x_stride + c);
-#pragma GCC unroll 2
+      LECTERN_UNROLL
       for (int r = 0; r < R; ++r) sums[t][r] = _mm256_fmadd_ps(w[r], a, sums[t][r]);
     }
   }
-#pragma GCC unroll 4
+  LECTERN_UNROLL
   for (int t = 0; t < T; ++t) {
-#pragma GCC unroll 2
+    LECTERN_UNROLL
     for (int r = 0; r < R; ++r) {
       float* total = totals + (t * R + r) * 8;
       _mm256_store_ps(total, _mm256_add_ps(_mm256_load_ps(total), sums[t][r]));
@@ -63,6 +65,7 @@ void row_tiles(const MatmulArgs& args, int32_t row, int32_t token, int m) {
   for (int32_t c = 0; c < w.cols; c += kChunk) {
     const int n = w.cols - c < kChunk ? w.cols - c : kChunk;
     for (int i = 0; i < n; ++i) {
+      LECTERN_UNROLL
       for (int r = 0; r < R; ++r) {
         const uint8_t* column =
             src + static_cast<size_t>(r) * w.row_tile_bytes + static_cast<int64_t>(c + i) * F::kColumnBytes;

@@ -27,65 +27,70 @@ struct Planes {
 };
 
 // Moves bit `from` of every byte to bit `to`, its neighbours with it; the caller masks.
-template <int from, int to>
-LECTERN_ALWAYS_INLINE __m256i move_bits(__m256i v) {
-  if constexpr (from < to) return _mm256_slli_epi16(v, to - from);
-  if constexpr (from > to) return _mm256_srli_epi16(v, from - to);
-  return v;
+LECTERN_ALWAYS_INLINE __m256i move_bits(__m256i v, int from, int to) {
+  return from < to ? _mm256_slli_epi16(v, to - from) : from > to ? _mm256_srli_epi16(v, from - to) : v;
 }
 
-template <int i, typename P>
-LECTERN_ALWAYS_INLINE __m256i unpack_vector(const uint8_t* planes) {
+// Vector i of a tile block; i is known to the compiler after unrolling.
+template <typename P>
+LECTERN_ALWAYS_INLINE __m256i unpack_vector(const uint8_t* planes, int i) {
   constexpr int kLow = P::kNibbles ? 4 : 0;
   __m256i w = _mm256_setzero_si256();
   if constexpr (P::kNibbles) {
-    w = _mm256_and_si256(move_bits<(i < 4 ? 0 : 4), 0>(load(planes + i % 4 * 32)), _mm256_set1_epi8(15));
+    w = _mm256_and_si256(move_bits(load(planes + i % 4 * 32), i < 4 ? 0 : 4, 0), _mm256_set1_epi8(15));
     planes += kNibblePlane;
   }
   if constexpr (P::kHighBits >= 2) {
-    const __m256i bits = move_bits<i % 4 * 2, kLow>(load(planes + i / 4 * 32));
+    const __m256i bits = move_bits(load(planes + i / 4 * 32), i % 4 * 2, kLow);
     w = _mm256_or_si256(w, _mm256_and_si256(bits, _mm256_set1_epi8(3 << kLow)));
     planes += kTwoBitPlane;
   }
   if constexpr (P::kHighBits % 2 == 1) {
     constexpr int kTop = P::kBits - 1;
-    const __m256i bits = move_bits<i, kTop>(load(planes));
+    const __m256i bits = move_bits(load(planes), i, kTop);
     w = _mm256_or_si256(w, _mm256_and_si256(bits, _mm256_set1_epi8(1 << kTop)));
   }
   return w;
 }
 
-// The 8 vectors of a tile block, `stride` bytes apart in `strip`.
-template <typename P, int stride>
-LECTERN_ALWAYS_INLINE void unpack(const uint8_t* planes, uint8_t* strip) {
-  store(strip + 0 * stride, unpack_vector<0, P>(planes));
-  store(strip + 1 * stride, unpack_vector<1, P>(planes));
-  store(strip + 2 * stride, unpack_vector<2, P>(planes));
-  store(strip + 3 * stride, unpack_vector<3, P>(planes));
-  store(strip + 4 * stride, unpack_vector<4, P>(planes));
-  store(strip + 5 * stride, unpack_vector<5, P>(planes));
-  store(strip + 6 * stride, unpack_vector<6, P>(planes));
-  store(strip + 7 * stride, unpack_vector<7, P>(planes));
+// Where the vectors of R tile blocks come from: unpacked for many tokens, or straight from their planes for
+// one or two.
+template <int R>
+struct FromStrip {
+  const uint8_t* strip;  // [8 vectors][R][32 bytes]
+  LECTERN_ALWAYS_INLINE __m256i vector(int i, int r) const { return load(strip + (i * R + r) * 32); }
+};
+template <typename P>
+struct FromPlanes {
+  const uint8_t* planes;
+  LECTERN_ALWAYS_INLINE __m256i vector(int i, int) const { return unpack_vector<P>(planes, i); }
+};
+
+// Unpacks tile block r of R into a strip.
+template <typename P, int R>
+LECTERN_ALWAYS_INLINE void unpack(const uint8_t* planes, int r, uint8_t* strip) {
+  LECTERN_UNROLL
+  for (int i = 0; i < 8; ++i) store(strip + (i * R + r) * 32, unpack_vector<P>(planes, i));
 }
 
 // sums[t][r] += 8 rows x 32 columns of row tile r times token t.
-// strip: [8 vectors][R][32 bytes]; q: token t's 32 bytes at q + t * q_stride; scales: [kScales][R] vectors of
-// 16-bit factors, the first for columns 0..15 and the second for 16..31 where there are two.
-template <int T, int R, int kSteps, int kScales>
-LECTERN_ALWAYS_INLINE void dot_block(const uint8_t* strip, const uint8_t* q, int64_t q_stride,
+// q: token t's 32 bytes at q + t * q_stride; scales: [kScales][R] vectors of 16-bit factors, the first for
+// columns 0..15 and the second for 16..31 where there are two.
+template <int T, int R, int kSteps, int kScales, typename Source>
+LECTERN_ALWAYS_INLINE void dot_block(const Source& source, const uint8_t* q, int64_t q_stride,
                                      const __m256i* scales, __m256i sums[T][R]) {
-#pragma GCC unroll 4
+  LECTERN_UNROLL
   for (int step = 0; step < 8; step += kSteps) {
     __m256i narrow[T][R];
-#pragma GCC unroll 8
+    LECTERN_UNROLL
     for (int i = step; i < step + kSteps; ++i) {
       __m256i w[R];
-#pragma GCC unroll 2
-      for (int r = 0; r < R; ++r) w[r] = load(strip + (i * R + r) * 32);
-#pragma GCC unroll 4
+      LECTERN_UNROLL
+      for (int r = 0; r < R; ++r) w[r] = source.vector(i, r);
+      LECTERN_UNROLL
       for (int t = 0; t < T; ++t) {
         const __m256i a = broadcast4(q + t * q_stride + i * 4);
-#pragma GCC unroll 2
+        LECTERN_UNROLL
         for (int r = 0; r < R; ++r) {
           const __m256i products = _mm256_maddubs_epi16(w[r], a);
           narrow[t][r] = i == step ? products : _mm256_add_epi16(narrow[t][r], products);
@@ -94,15 +99,27 @@ LECTERN_ALWAYS_INLINE void dot_block(const uint8_t* strip, const uint8_t* q, int
       }
     }
     const __m256i* factors = scales + step * kScales / 8 * R;
-#pragma GCC unroll 4
+    LECTERN_UNROLL
     for (int t = 0; t < T; ++t) {
-#pragma GCC unroll 2
+      LECTERN_UNROLL
       for (int r = 0; r < R; ++r) {
         sums[t][r] = _mm256_add_epi32(sums[t][r], _mm256_madd_epi16(narrow[t][r], factors[r]));
         keep_order(sums[t][r]);
       }
     }
   }
+}
+
+// Weights stream past once; asking for them early hides the memory behind the arithmetic. Bytes ahead: one or
+// two tokens are done with a line in a few cycles, many tokens take long over it.
+constexpr int kFewTokens = 2;
+constexpr int64_t kFarAhead = 8192;
+constexpr int64_t kAhead = 2048;
+
+template <int bytes>
+LECTERN_ALWAYS_INLINE void prefetch(const uint8_t* p) {
+  LECTERN_UNROLL
+  for (int i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p + i), _MM_HINT_T0);
 }
 
 // Adds the finished sums of a tile of tokens to y, with the bias: totals[m][R * 8].

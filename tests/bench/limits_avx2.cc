@@ -7,15 +7,18 @@ namespace lectern::bench {
 int32_t int8_loop(int64_t n) {
   __m256i x = _mm256_set1_epi8(3), y = _mm256_set1_epi8(5);
   __m256i sums[8];
-  for (__m256i& sum : sums) sum = _mm256_setzero_si256();
+#pragma GCC unroll 8
+  for (int k = 0; k < 8; ++k) sums[k] = _mm256_setzero_si256();
   for (int64_t i = 0; i < n; ++i) {
-    for (__m256i& sum : sums) {
+#pragma GCC unroll 8
+    for (int k = 0; k < 8; ++k) {
       asm("" : "+x"(x));  // a new product each time, as far as the compiler knows
-      sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(x, y));
-      asm("" : "+x"(sum));
+      sums[k] = _mm256_add_epi16(sums[k], _mm256_maddubs_epi16(x, y));
+      asm("" : "+x"(sums[k]));
     }
   }
   __m256i total = sums[0];
+#pragma GCC unroll 8
   for (int i = 1; i < 8; ++i) total = _mm256_add_epi16(total, sums[i]);
   return _mm256_extract_epi32(total, 0);
 }
@@ -23,14 +26,17 @@ int32_t int8_loop(int64_t n) {
 float float_loop(int64_t n) {
   __m256 x = _mm256_set1_ps(0.5f), y = _mm256_set1_ps(0.25f);
   __m256 sums[10];
-  for (__m256& sum : sums) sum = _mm256_setzero_ps();
+#pragma GCC unroll 10
+  for (int k = 0; k < 10; ++k) sums[k] = _mm256_setzero_ps();
   for (int64_t i = 0; i < n; ++i) {
-    for (__m256& sum : sums) {
-      sum = _mm256_fmadd_ps(x, y, sum);
-      asm("" : "+x"(sum));
+#pragma GCC unroll 10
+    for (int k = 0; k < 10; ++k) {
+      sums[k] = _mm256_fmadd_ps(x, y, sums[k]);
+      asm("" : "+x"(sums[k]));
     }
   }
   __m256 total = sums[0];
+#pragma GCC unroll 10
   for (int i = 1; i < 10; ++i) total = _mm256_add_ps(total, sums[i]);
   return _mm256_cvtss_f32(total);
 }
@@ -38,8 +44,10 @@ float float_loop(int64_t n) {
 int32_t read_loop(const void* data, size_t bytes) {
   const auto* p = static_cast<const __m256i*>(data);
   __m256i sums[4];
-  for (__m256i& sum : sums) sum = _mm256_setzero_si256();
+#pragma GCC unroll 4
+  for (int k = 0; k < 4; ++k) sums[k] = _mm256_setzero_si256();
   for (size_t i = 0; i < bytes / 32; i += 8) {
+#pragma GCC unroll 8
     for (size_t k = 0; k < 8; ++k) sums[k % 4] = _mm256_xor_si256(sums[k % 4], _mm256_load_si256(p + i + k));
   }
   return _mm256_extract_epi32(
