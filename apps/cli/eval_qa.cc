@@ -100,7 +100,7 @@ class QaEvaluation {
     const ProgressFn progress = program_.output().progress();
     for (const SquadQuestion& question : sample) {
       if (program_.cancel.cancelled()) break;
-      progress({"asking", "", static_cast<uint64_t>(sums_.n), sample.size(), 0, 0});
+      if (progress) progress({"asking", "", static_cast<uint64_t>(sums_.n), sample.size(), 0, 0});
       try {
         answer(question);
       } catch (const Error& error) {
