@@ -148,7 +148,21 @@ class StoredCollection : public Collection {
   static std::vector<TermShare> shares(const IndexSnapshot& index, const std::vector<RankedQuery>& queries,
                                        int64_t chunk_id, BlobReader& blobs);
 
+  std::unique_ptr<Analyzer> take_analyzer() const {
+    const std::lock_guard lock(analyzer_mutex_);
+    if (idle_analyzers_.empty()) return std::make_unique<Analyzer>();
+    auto analyzer = std::move(idle_analyzers_.back());
+    idle_analyzers_.pop_back();
+    return analyzer;
+  }
+  void give_back(std::unique_ptr<Analyzer> analyzer) const {
+    const std::lock_guard lock(analyzer_mutex_);
+    idle_analyzers_.push_back(std::move(analyzer));
+  }
+
   std::unique_ptr<Store> store_;
+  mutable std::mutex analyzer_mutex_;
+  mutable std::vector<std::unique_ptr<Analyzer>> idle_analyzers_;  // they load dictionaries: worth keeping
   mutable std::mutex snapshot_mutex_;
   mutable int64_t snapshot_generation_ = -1;
   mutable std::shared_ptr<const IndexSnapshot> snapshot_;
@@ -180,9 +194,10 @@ std::shared_ptr<const IndexSnapshot> StoredCollection::snapshot(StoreSession& se
 
 std::vector<QueryTerm> StoredCollection::query_terms(const std::string& text, const IndexSnapshot& index,
                                                      BlobReader& blobs) const {
-  Analyzer analyzer;
+  auto analyzer = take_analyzer();
   std::vector<Term> analysed;
-  analyzer.analyze_query(text, analysed, index.languages);
+  analyzer->analyze_query(text, analysed, index.languages);
+  give_back(std::move(analyzer));
   std::vector<QueryTerm> terms;
   std::map<std::string_view, size_t> seen;
   uint32_t word = 0;

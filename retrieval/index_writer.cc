@@ -63,10 +63,14 @@ void IndexWriter::add(StoredDocument& document, std::string_view text, const std
   int64_t id = document.first_chunk;
   for (const Chunk& chunk : chunks) {
     analyzer_.analyze(chunk, text.substr(chunk.begin, chunk.end - chunk.begin));
-    builder_.add_chunk(id++, analyzer_.fields(), analyzer_.language());
-    flush_if_large();
+    add_chunk(id++, analyzer_.fields(), analyzer_.language());
   }
-  n_added_ += chunks.size();
+}
+
+void IndexWriter::add_chunk(int64_t id, std::span<const FieldTerms> fields, std::string_view language) {
+  builder_.add_chunk(id, fields, language);
+  ++n_added_;
+  if (builder_.n_postings() >= kMaxPostings) flush();
 }
 
 void IndexWriter::reanalyze(const StoredDocument& document) {
@@ -76,11 +80,9 @@ void IndexWriter::reanalyze(const StoredDocument& document) {
     int64_t id = document.first_chunk + done;
     for (const Chunk& chunk : session_.chunks(id, std::min(kAtOnce, document.n_chunks - done))) {
       analyzer_.analyze(chunk, session_.text(document, chunk.begin, chunk.end));
-      builder_.add_chunk(id++, analyzer_.fields(), analyzer_.language());
-      flush_if_large();
+      add_chunk(id++, analyzer_.fields(), analyzer_.language());
     }
   }
-  n_added_ += static_cast<uint64_t>(document.n_chunks);
 }
 
 void IndexWriter::remove(const StoredDocument& document) {
@@ -112,10 +114,6 @@ void IndexWriter::drop_segments() {
   for (const Entry& entry : segments_) session_.hide_segment(entry.id);
   segments_.clear();
   session_.raise_generation();
-}
-
-void IndexWriter::flush_if_large() {
-  if (builder_.n_postings() >= kMaxPostings) flush();
 }
 
 void IndexWriter::flush() {

@@ -41,6 +41,8 @@ class IndexWriter {
 
   // The following are inside a transaction of the session.
   void add(StoredDocument& document, std::string_view text, const std::vector<Chunk>& chunks);
+  // The postings of one chunk alone, with ids ascending; for what has been analysed elsewhere.
+  void add_chunk(int64_t id, std::span<const FieldTerms> fields, std::string_view language);
   void remove(const StoredDocument& document);
   // Adds the postings of a stored document's chunks once more, after drop_segments(); in order of chunks.
   void reanalyze(const StoredDocument& document);
@@ -64,7 +66,6 @@ class IndexWriter {
     std::shared_ptr<const Segment> segment;  // loaded when chunks are removed or merged
   };
 
-  void flush_if_large();
   const Segment& loaded(Entry& entry);
   void show(int64_t id, SegmentHeader header);
   void merge_run(size_t first, size_t count, const CancelToken& cancel);

@@ -26,10 +26,12 @@ void register_commands(CLI::App& app, Program& program) {
   CLI::App* eval = add_command(app, "eval", "Measure answers, search and the model", "");
   eval->require_subcommand(1);
   register_eval_qa(*eval, program);
+  register_eval_search(*eval, program);
 
   CLI::App* bench = add_command(app, "bench", "Measure speed", "");
   bench->require_subcommand(1);
   register_bench_engine(*bench, program);
+  register_bench_search(*bench, program);
 }
 
 }  // namespace lectern::cli

@@ -28,8 +28,15 @@ class Reader {
       std::replace(document.title.begin(), document.title.end(), '_', ' ');
       for (const Json& paragraph : list(article, "paragraphs", title)) {
         if (!document.text.empty()) document.text += "\n\n";
+        const uint64_t begin = document.text.size();
         document.text += string(paragraph, "context", title);
-        for (const Json& entry : list(paragraph, "qas", title)) data.questions.push_back(question(entry));
+        for (const Json& entry : list(paragraph, "qas", title)) {
+          data.questions.push_back(question(entry));
+          data.questions.back().number = data.questions.size() - 1;
+          data.questions.back().article = data.articles.size();
+          data.questions.back().paragraph_begin = begin;
+          data.questions.back().paragraph_end = document.text.size();
+        }
       }
       data.articles.push_back(std::move(document));
     }

@@ -16,6 +16,10 @@ struct SquadQuestion {
   std::string id;
   std::string question;
   std::vector<std::string> answers;  // at least one
+  size_t number = 0;                 // in the file
+  // The paragraph it is asked of: its article, and its bytes of the article's text.
+  size_t article = 0;
+  uint64_t paragraph_begin = 0, paragraph_end = 0;
 };
 
 struct SquadData {
@@ -25,7 +29,8 @@ struct SquadData {
 
 SquadData read_squad(const std::filesystem::path& path);
 
-// A collection in memory that holds every article as a document.
+// A collection in memory that holds every article as a document; by path they are in the order of the
+// articles.
 std::unique_ptr<Collection> make_collection(const SquadData& data);
 
 // `limit` questions drawn without repeats, in the order drawn: the same for the same seed everywhere. 0: all,
