@@ -58,7 +58,7 @@ class TokenizerReader : public JsonVisitor {
     if (is_added_token(path)) {
       if (added_.id < 0 || added_.content.empty()) fail("added_tokens has an entry without id or content");
       set_token(added_.id, added_.content,
-                added_.special ? Vocabulary::TokenType::kControl : Vocabulary::TokenType::kNormal);
+                added_.special ? Vocabulary::TokenType::kControl : Vocabulary::TokenType::kAdded);
     } else if (is_merge(path)) {
       if (pair_.size() != 2 || pair_[0].empty() || pair_[1].empty()) fail_merge();
       add_merge({std::move(pair_[0]), std::move(pair_[1])});
@@ -118,7 +118,11 @@ class TokenizerReader : public JsonVisitor {
       fail("tokens " + quote(result_.tokens[index]) + " and " + quote(text) + " share the id " +
            std::to_string(id));
     result_.tokens[index] = text;
-    if (result_.types[index] != Vocabulary::TokenType::kControl) result_.types[index] = type;
+    // Control tokens stay so; what merges can make is text, whatever else it is called.
+    Vocabulary::TokenType& known = result_.types[index];
+    if (known == Vocabulary::TokenType::kControl) return;
+    if (known == Vocabulary::TokenType::kNormal && type == Vocabulary::TokenType::kAdded) return;
+    known = type;
   }
 
   void add_merge_text(std::string_view text) {

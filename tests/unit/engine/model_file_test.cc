@@ -244,11 +244,11 @@ TEST_CASE("vocabularies that do not hold together are refused") {
     error_of("tokenizer.ggml.merges", strings({"a b", merge}), "merge 1 is");
 }
 
-TEST_CASE("token types: added text is text, padding is unused") {
+TEST_CASE("token types: text, control, added, padding") {
   using Type = Vocabulary::TokenType;
   const auto model = open_changed([](Builder&) {});
   CHECK(model->vocabulary().types == std::vector<Type>{Type::kNormal, Type::kNormal, Type::kNormal,
-                                                       Type::kControl, Type::kNormal, Type::kUnused});
+                                                       Type::kControl, Type::kAdded, Type::kUnused});
 }
 
 namespace {

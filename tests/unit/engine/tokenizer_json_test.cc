@@ -37,6 +37,7 @@ TEST_CASE("tokenizer.json: both ways of writing merges read the same, and make a
   CHECK(tokenizer.encode(" the").size() == 1);
   CHECK(tokenizer.control_token("<|im_end|>") == 278);
   CHECK_FALSE(tokenizer.is_control(279));  // <tool_call> is text that was added by hand
+  CHECK(tokenizer.control_token("<tool_call>") == 279);
 }
 
 TEST_CASE("tokenizer.json: ids left out are unused, repeated ones must agree") {
