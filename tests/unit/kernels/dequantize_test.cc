@@ -64,8 +64,8 @@ TEST_CASE("every type decodes to what the gguf package decodes it to, bit for bi
     const auto n = section["elements"].get<size_t>();
     std::vector<float> expected(n), got(n);
     std::memcpy(expected.data(), blob.data() + section["values_offset"].get<size_t>(), n * sizeof(float));
-    dequantize(static_cast<DType>(dtype), blob.data() + section["offset"].get<size_t>(), static_cast<int64_t>(n),
-               got.data());
+    dequantize(static_cast<DType>(dtype), blob.data() + section["offset"].get<size_t>(),
+               static_cast<int64_t>(n), got.data());
     CHECK(got == expected);
   }
 }
