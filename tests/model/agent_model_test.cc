@@ -41,7 +41,8 @@ TEST_CASE("the small model answers from notes in two languages, cited") {
   if (!std::filesystem::exists(real_model_path(kSmallModelFile))) LECTERN_SKIP("no weights: lectern pull");
   const Loaded loaded = load();
   MemorySource documents = notes();
-  CHECK(loaded.model->billion_parameters() == Approx(0.49).margin(0.02));
+  // 0.49 billion, and the head once more: this file does not tie it to the embedding.
+  CHECK(loaded.model->billion_parameters() == Approx(0.63).margin(0.01));
 
   struct Case {
     std::string question, answer;
