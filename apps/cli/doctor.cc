@@ -4,13 +4,14 @@
 #include <filesystem>
 #include <vector>
 
-#include "apps/cli/command.h"
+#include "apps/cli/target.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/subprocess.h"
 #include "base/thread_pool.h"
 #include "kernels/cpu/dispatch.h"
 #include "models/registry.h"
+#include "retrieval/analyzer.h"
 
 namespace lectern::cli {
 namespace {
@@ -110,9 +111,22 @@ Finding check_folder(const std::string& name, const fs::path& folder) {
   return finding;
 }
 
-int doctor(Program& program) {
-  const std::vector<Finding> findings = {
+// Postings and chunks of an index must agree.
+Finding check_collection(const Target& target) {
+  Finding finding{.name = "index", .value = printable(target.database.string())};
+  try {
+    open_existing(target)->verify();
+  } catch (const Error& error) {
+    finding.state = State::kBad;
+    finding.advice = printable(error.what());
+  }
+  return finding;
+}
+
+int doctor(Program& program, const std::string& folder) {
+  std::vector<Finding> findings = {
       {.name = "lectern", .value = LECTERN_VERSION},
+      {.name = "text analysis", .value = Analyzer::version()},
       check_kernels(),
       check_memory(),
       check_program("pdftotext", {"pdftotext", "-v"},
@@ -124,6 +138,7 @@ int doctor(Program& program) {
       check_folder("data folder", data_folder()),
       check_folder("settings folder", config_folder()),
   };
+  if (!folder.empty()) findings.push_back(check_collection(find_target(program, folder)));
   Output& out = program.output();
   bool healthy = true;
   Json list = Json::array();
@@ -158,9 +173,12 @@ int doctor(Program& program) {
 void register_doctor(CLI::App& app, Program& program) {
   CLI::App* command = add_command(app, "doctor", "Show what this machine offers and what is missing",
                                   "  lectern doctor\n"
-                                  "  lectern doctor --json\n");
+                                  "  lectern doctor notes --json\n");
+  auto folder = std::make_shared<std::string>();
+  command->add_option("FOLDER", *folder, "Also check the index of this folder, all of it");
+  add_collection_option(command, program.options);
   add_output_options(command, program.options);
-  program.on_run(command, [&program] { return doctor(program); });
+  program.on_run(command, [&program, folder] { return doctor(program, *folder); });
 }
 
 }  // namespace lectern::cli

@@ -27,6 +27,7 @@ void install_signal_handlers(CancelToken& token) {
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of write, handled where we write
+  std::signal(SIGXFSZ, SIG_IGN);  // so is a file that may not grow
 }
 
 int run_guarded(Program& program) {

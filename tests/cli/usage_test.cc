@@ -16,7 +16,8 @@ TEST_CASE("help and version go to stdout and end well") {
 
 TEST_CASE("every command has examples in its help") {
   const World world;
-  for (const std::string command : {"models", "pull", "doctor", "completion"}) {
+  for (const std::string command :
+       {"ask", "chat", "search", "read", "index", "status", "rm", "models", "pull", "doctor", "completion"}) {
     INFO(command);
     const SubprocessResult help = world.run({command, "--help"});
     CHECK(help.exit_code == 0);
