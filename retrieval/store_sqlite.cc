@@ -122,12 +122,15 @@ void Connection::fail(int code) const {
     case SQLITE_CANTOPEN:
       throw Error(ErrorCode::kIo, name_ + ": cannot be opened" + reason +
                                       "; check the path and the permissions of the file and its folder");
-    case SQLITE_IOERR:
-      if (system == ENOSPC || system == EDQUOT || system == EFBIG)
+    case SQLITE_IOERR: {
+      // A limit on file sizes or a quota shows as a failed write, sometimes without its number.
+      const bool writing = code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_SHMSIZE;
+      if (system == ENOSPC || system == EDQUOT || system == EFBIG || (writing && system == 0))
         throw Error(ErrorCode::kResourceExhausted,
-                    name_ + ": no space is left" + reason +
+                    name_ + ": no space is left to write" + reason +
                         "; the collection is as it was before, free some space and try again");
       throw Error(ErrorCode::kIo, name_ + ": " + said + reason);
+    }
     default:
       throw Error(ErrorCode::kCorrupt, name_ + ": " + said + "; delete it and index its documents again");
   }

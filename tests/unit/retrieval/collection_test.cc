@@ -1,7 +1,5 @@
 #include "retrieval/collection.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <fstream>
 #include <thread>
@@ -192,16 +190,6 @@ TEST_CASE("bad files are warned about on every run but read only once") {
   CHECK(fourth.removed == 1);
   CHECK(paths(*collection, "wombat").empty());
   collection->verify();
-}
-
-TEST_CASE("files that may not be read are tried again") {
-  if (::geteuid() == 0) LECTERN_SKIP("root may read everything");
-  Notes notes;
-  ::chmod((notes.root / "a.txt").c_str(), 0);
-  const auto collection = Collection::open(notes.database);
-  CHECK(index(*collection, notes.root).warnings.size() == 1);
-  ::chmod((notes.root / "a.txt").c_str(), 0644);
-  CHECK(index(*collection, notes.root).added == 1);
 }
 
 TEST_CASE("roots are independent, and a file under two of them is one document") {
