@@ -1,4 +1,5 @@
-// What a model of a given size is given: chosen by measurement (docs/agent.md, "How much to read").
+// What a model of a given size is given. The numbers are a judgement, not yet a measurement: small models lose the thread in
+// many passages (docs/agent.md).
 #pragma once
 
 #include "agent/language_model.h"
