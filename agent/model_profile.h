@@ -1,5 +1,5 @@
-// What a model of a given size is given. The numbers are a judgement, not yet a measurement: small models lose the thread in
-// many passages (docs/agent.md).
+// What a model of a given size is given. The numbers are a judgement, not yet a measurement: small models
+// lose the thread in many passages (docs/agent.md).
 #pragma once
 
 #include "agent/language_model.h"
