@@ -13,9 +13,17 @@ constexpr int kMinRows = 4;
 
 }  // namespace
 
+void CpuOps::for_each(int n, const std::function<void(int, int)>& task) {
+  if (n == 1) {
+    task(0, 0);  // not worth waking anybody
+  } else {
+    pool_.run(n, task);
+  }
+}
+
 void CpuOps::for_rows(int n, const std::function<void(int, int)>& body) {
   const int step = std::max(kMinRows, n / (4 * pool_.size()));
-  pool_.run((n + step - 1) / step, [&](int task, int) { body(task * step, std::min(n, (task + 1) * step)); });
+  for_each((n + step - 1) / step, [&](int task, int) { body(task * step, std::min(n, (task + 1) * step)); });
 }
 
 void CpuOps::quantize(std::span<const QuantizeJob> jobs) {
@@ -26,7 +34,7 @@ void CpuOps::quantize(std::span<const QuantizeJob> jobs) {
       tasks_.push_back({static_cast<int>(j), begin, std::min(jobs[j].n_tokens, begin + step)});
     }
   }
-  pool_.run(static_cast<int>(tasks_.size()), [&](int index, int) {
+  for_each(static_cast<int>(tasks_.size()), [&](int index, int) {
     const Task& task = tasks_[static_cast<size_t>(index)];
     const QuantizeJob& job = jobs[static_cast<size_t>(task.job)];
     kernels_.quantize(job.dtype, job.x, job.cols, job.n_tokens, job.cols, task.begin, task.end, job.out);
@@ -44,7 +52,7 @@ void CpuOps::matmul(std::span<const MatmulJob> jobs) {
       tasks_.push_back({static_cast<int>(j), begin, std::min(jobs[j].w->rows, begin + step)});
     }
   }
-  pool_.run(static_cast<int>(tasks_.size()), [&](int index, int) {
+  for_each(static_cast<int>(tasks_.size()), [&](int index, int) {
     const Task& task = tasks_[static_cast<size_t>(index)];
     const MatmulJob& job = jobs[static_cast<size_t>(task.job)];
     kernels_.matmul({.w = job.w,

@@ -42,7 +42,7 @@ class CpuOps {
   // body(begin, end) over blocks of [0, n).
   void for_rows(int n, const std::function<void(int begin, int end)>& body);
   // task(index, worker) for [0, n), one by one, in order of index.
-  void for_each(int n, const std::function<void(int index, int worker)>& task) { pool_.run(n, task); }
+  void for_each(int n, const std::function<void(int index, int worker)>& task);
 
  private:
   struct Task {

@@ -26,6 +26,7 @@ void register_commands(CLI::App& app, Program& program) {
   CLI::App* eval = add_command(app, "eval", "Measure answers, search and the model", "");
   eval->require_subcommand(1);
   register_eval_qa(*eval, program);
+  register_eval_perplexity(*eval, program);
   register_eval_search(*eval, program);
 
   CLI::App* bench = add_command(app, "bench", "Measure speed", "");
