@@ -249,6 +249,7 @@ class Asking {
     if (wanted) cited.finish();
     answer_.text = cited.text();
     answer_.citations = cited.citations();
+    answer_.unsupported = cited.unsupported();
     answer_.found = !answer_.text.empty() && !(answer_.citations.empty() && says_not_found(answer_.text));
     const CitedText::Counts& counts = cited.counts();
     tracer_.add("citations", std::to_string(answer_.citations.size()) + " verified",
@@ -256,7 +257,8 @@ class Asking {
                  {"repointed", counts.repointed},
                  {"dropped", counts.dropped},
                  {"attached", counts.attached},
-                 {"unquoted", counts.unquoted}});
+                 {"unquoted", counts.unquoted},
+                 {"unsupported", answer_.unsupported.size()}});
   }
 
   LanguageModel& model_;

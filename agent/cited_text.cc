@@ -121,7 +121,8 @@ bool CitedText::feed(std::string_view piece) {
 
 bool CitedText::finish() {
   if (!step(true)) return false;
-  if (!marked_) cite_unmarked();
+  cite_unmarked();
+  end_claim();
   return step(true);
 }
 
@@ -248,7 +249,7 @@ bool CitedText::take_sentence_end(bool final) {
                                  following.find("］") == std::string::npos;
   if (!newline && may_become_marker && !final) return false;
 
-  if (!marked_) cite_unmarked();
+  cite_unmarked();
   if (newline) {
     blanks_ += '\n';
   } else {
@@ -256,6 +257,7 @@ bool CitedText::take_sentence_end(bool final) {
     put(std::string_view(raw_).substr(0, mark));
   }
   raw_.erase(0, mark);
+  end_claim();
   claim_begin_ = after_marker_ = text_.size();
   marked_ = false;
   return true;
@@ -297,13 +299,27 @@ void CitedText::cite_marked(const std::vector<int>& labels) {
 }
 
 void CitedText::cite_unmarked() {
-  if (in_code_) return;
+  if (marked_ || in_code_) return;
   const std::string words = words_since(claim_begin_);
   if (says_not_found(words)) return;
   const std::optional<SupportMatch> best = support_->best(words);
   if (!best || best->score < SupportIndex::kAttach) return;
   ++counts_.attached;
   add_citation(*best);
+}
+
+// Remembers the complete claim at hand when it says something and no passage supports it.
+void CitedText::end_claim() {
+  if (marked_ || in_code_) return;
+  const size_t begin = text_.find_first_not_of(" \t\n", claim_begin_);
+  if (begin == std::string::npos) return;
+  const std::string_view claim = std::string_view(text_).substr(begin);
+  const bool introduces_a_list = claim.ends_with(":") || claim.ends_with("：");
+  const bool code = claim.starts_with("`") && claim.ends_with("`");
+  const bool says_something =
+      claim.find_first_of("0123456789") != std::string::npos || support_terms(claim).size() > 1;
+  if (introduces_a_list || code || !says_something || says_not_found(claim)) return;
+  unsupported_.push_back({begin, text_.size()});
 }
 
 // Writes the number of a quote, the same one each time, and remembers it.

@@ -34,6 +34,8 @@ class CitedText {
 
   const std::string& text() const { return text_; }
   const std::vector<Citation>& citations() const { return citations_; }
+  // Sentences of text() that say something and that no passage supports, in order, without blanks around.
+  const std::vector<TextRange>& unsupported() const { return unsupported_; }
   const Counts& counts() const { return counts_; }
 
  private:
@@ -48,6 +50,7 @@ class CitedText {
   std::string words_since(size_t begin) const;
   void cite_marked(const std::vector<int>& labels);
   void cite_unmarked();
+  void end_claim();
   void add_citation(const SupportMatch& match);
   bool in_passages(std::string_view words) const;
   void put(std::string_view text);
@@ -66,6 +69,7 @@ class CitedText {
   bool marked_ = false;      // the claim at hand has a marker that was checked
   bool in_code_ = false;
   std::vector<Citation> citations_;
+  std::vector<TextRange> unsupported_;
   Counts counts_;
 };
 

@@ -132,6 +132,8 @@ Answer Answerer::answer(Program& program, const AskRequest& request, const Answe
   if (!at_line_start) out.print("\n");
   if (!answer.citations.empty()) out.print("\n");
   for (const Citation& citation : answer.citations) print_citation(out, citation);
+  for (const TextRange& claim : answer.unsupported)
+    out.warning("no passage supports: " + printable(claim.of(answer.text)));
   out.note(what_it_took(answer));
   return answer;
 }
@@ -151,6 +153,8 @@ void add_answer(Json& json, const Answer& answer, bool explain) {
   json["found"] = answer.found;
   json["citations"] = Json::array();
   for (const Citation& citation : answer.citations) json["citations"].push_back(to_json(citation));
+  json["unsupported"] = Json::array();
+  for (const TextRange& claim : answer.unsupported) json["unsupported"].push_back(claim.of(answer.text));
   json["standalone_question"] = answer.standalone_question;
   json["level"] = name_of(answer.level);
   json["passages"] = answer.context.size();

@@ -155,6 +155,9 @@ void check_expectations(const Json& expect, const Answer& answer, const Scripted
   CHECK(answer.found == expect.value("found", true));
   if (expect.contains("text")) CHECK(answer.text == expect["text"].get<std::string>());
   if (expect.contains("citations")) check_citations(expect["citations"], answer);
+  std::vector<std::string> unsupported;
+  for (const TextRange& claim : answer.unsupported) unsupported.emplace_back(claim.of(answer.text));
+  CHECK(unsupported == expect.value("unsupported", std::vector<std::string>{}));
   if (expect.contains("level")) CHECK((answer.level == Level::kFit ? 0 : 1) == expect["level"].get<int>());
   if (expect.contains("left_out")) CHECK(answer.passages_left_out == expect["left_out"].get<int>());
   if (expect.contains("question")) CHECK(answer.standalone_question == expect["question"].get<std::string>());

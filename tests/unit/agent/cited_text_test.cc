@@ -9,6 +9,7 @@ struct Cited {
   std::string text;
   std::vector<Citation> citations;
   CitedText::Counts counts;
+  std::vector<std::string> unsupported;
 };
 
 std::vector<EvidencePassage> pump_house() {
@@ -32,7 +33,9 @@ Cited cite(const std::string& reply, size_t piece = 1) {
   for (size_t i = 0; i < reply.size(); i += piece) cited.feed(reply.substr(i, piece));
   cited.finish();
   CHECK(streamed == cited.text());
-  return {cited.text(), cited.citations(), cited.counts()};
+  std::vector<std::string> unsupported;
+  for (const TextRange& claim : cited.unsupported()) unsupported.emplace_back(claim.of(cited.text()));
+  return {cited.text(), cited.citations(), cited.counts(), unsupported};
 }
 
 }  // namespace
@@ -47,6 +50,18 @@ TEST_CASE("markers are checked, pointed right, attached and numbered in order of
   REQUIRE(two.citations.size() == 2);
   CHECK(two.citations[0].quote == "The boiler came from Leeds.");
   CHECK(two.citations[0].quote_begin == 140);
+}
+
+TEST_CASE("sentences that no passage supports are named") {
+  using Claims = std::vector<std::string>;
+  CHECK(cite("Ada Quill built it in 1874 [1]. Unicorns dance at noon [2]. The boiler came from Leeds.")
+            .unsupported == Claims{"Unicorns dance at noon."});
+  CHECK(cite("1875").unsupported == Claims{"1875"});
+  CHECK(cite("Two things were built:\n- unicorn stables\n- a boiler from Leeds\n").unsupported ==
+        Claims{"- unicorn stables"});
+  CHECK(cite("Yes. The passages do not say who paid.").unsupported.empty());
+  CHECK(cite("Ada Quill built it in 1874 [1].").unsupported.empty());
+  CHECK(cite("`unicorns = dance(noon)`").unsupported.empty());
 }
 
 TEST_CASE("the same sentence keeps its number") {
