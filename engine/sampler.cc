@@ -84,26 +84,39 @@ size_t Sampler::truncate() {
   const bool cut_p = params_.top_p < 1.0f;
   if (!cut_k && !cut_p && params_.min_p == 0.0f) return candidates_.size();
 
+  size_t n_sorted = cut_k ? sort_best(0, static_cast<size_t>(params_.top_k), candidates_.size()) : 0;
+  size_t n = cut_k ? n_sorted : candidates_.size();
+  double enough = std::numeric_limits<double>::infinity();
+  if (cut_p) {
+    enough = 0;
+    for (size_t i = 0; i < n; ++i) enough += candidates_[i].weight;
+    enough *= params_.top_p;
+  }
+  // min_p compares with the best weight alone, so what it removes need not be sorted. The best has 1 and
+  // stays.
+  const auto end = std::partition(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(n),
+                                  [&](const Candidate& c) { return c.weight >= params_.min_p; });
+  n = static_cast<size_t>(end - candidates_.begin());
+  // The few that top_p keeps are found by sorting the best of the vocabulary in growing pieces.
+  constexpr size_t kFirstPiece = 64;
+  double sum = 0;
+  size_t kept = 0;
+  while (kept < n && (kept == 0 || sum < enough)) {
+    if (kept >= n_sorted) n_sorted = sort_best(n_sorted, std::min(n, std::max(kFirstPiece, 4 * n_sorted)), n);
+    sum += candidates_[kept++].weight;
+  }
+  return kept;
+}
+
+// Brings the best of candidates_[begin, n) in order to [begin, end); returns end.
+size_t Sampler::sort_best(size_t begin, size_t end, size_t n) {
   const auto better = [](const Candidate& a, const Candidate& b) {
     return a.weight != b.weight ? a.weight > b.weight : a.id < b.id;
   };
-  size_t n = candidates_.size();
-  if (cut_k) {
-    n = static_cast<size_t>(params_.top_k);
-    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(n) - 1,
-                     candidates_.end(), better);
-  }
-  std::sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(n), better);
-  if (cut_p) {
-    double total = 0;
-    for (size_t i = 0; i < n; ++i) total += candidates_[i].weight;
-    double sum = 0;
-    size_t kept = 0;
-    while (kept < n && (kept == 0 || sum < params_.top_p * total)) sum += candidates_[kept++].weight;
-    n = kept;
-  }
-  while (n > 1 && candidates_[n - 1].weight < params_.min_p) --n;
-  return n;
+  const auto at = [&](size_t i) { return candidates_.begin() + static_cast<std::ptrdiff_t>(i); };
+  if (end < n) std::nth_element(at(begin), at(end), at(n), better);
+  std::sort(at(begin), at(end), better);
+  return end;
 }
 
 // One of the first n candidates, by its weight. Written out because the standard's distributions differ

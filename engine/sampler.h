@@ -41,6 +41,7 @@ class Sampler {
 
   void collect_candidates(std::span<const float> logits, float best_logit);
   size_t truncate();
+  size_t sort_best(size_t begin, size_t end, size_t n);
   int32_t draw(size_t n);
 
   SamplingParams params_;
