@@ -29,32 +29,32 @@ struct PositionHash {
 
 struct Grammar::Impl {
   using Masks = std::unordered_map<Position, std::shared_ptr<const Mask>, PositionHash>;
+  using Vocabulary = std::shared_ptr<const GrammarVocabulary>;
   struct VocabularyMasks {
-    std::shared_ptr<const TokenTrie> trie;
+    Vocabulary vocabulary;
     Masks masks;
   };
 
-  std::shared_ptr<const Mask> mask(const Position& position, const std::shared_ptr<const TokenTrie>& trie,
-                                   size_t n_words) {
-    const Position key = automaton.shared(position, *trie);
+  std::shared_ptr<const Mask> mask(const Position& position, const Vocabulary& vocabulary, size_t n_words) {
+    const Position key = automaton.shared(position, *vocabulary);
     {
       const std::lock_guard lock(mutex);
-      const Masks& masks = masks_of(trie);
+      const Masks& masks = masks_of(vocabulary);
       if (const auto found = masks.find(key); found != masks.end()) return found->second;
     }
     auto mask = std::make_shared<Mask>(n_words);
-    automaton.allowed_tokens(key, *trie, *mask);
+    automaton.allowed_tokens(key, *vocabulary, *mask);
     const std::lock_guard lock(mutex);
-    Masks& masks = masks_of(trie);
+    Masks& masks = masks_of(vocabulary);
     if (masks.size() >= kMaxCachedMasks) masks.clear();
     return masks.emplace(key, std::move(mask)).first->second;
   }
 
   // Few vocabularies meet one grammar: models in use at the same time.
-  Masks& masks_of(const std::shared_ptr<const TokenTrie>& trie) {
-    for (VocabularyMasks& vocabulary : vocabularies)
-      if (vocabulary.trie == trie) return vocabulary.masks;
-    return vocabularies.emplace_back(VocabularyMasks{trie, {}}).masks;
+  Masks& masks_of(const Vocabulary& vocabulary) {
+    for (VocabularyMasks& known : vocabularies)
+      if (known.vocabulary == vocabulary) return known.masks;
+    return vocabularies.emplace_back(VocabularyMasks{vocabulary, {}}).masks;
   }
 
   GrammarAutomaton automaton;
@@ -84,7 +84,7 @@ std::shared_ptr<const Grammar> Grammar::choice(std::span<const std::string> opti
 struct GrammarState::Impl {
   std::shared_ptr<const Grammar> grammar;
   const Tokenizer* tokenizer;
-  std::shared_ptr<const TokenTrie> trie;
+  std::shared_ptr<const GrammarVocabulary> vocabulary;
   Position position;
   std::shared_ptr<const Mask> mask;  // of the position; null until asked for
 
@@ -95,7 +95,7 @@ GrammarState::GrammarState(std::shared_ptr<const Grammar> grammar, const Tokeniz
     : impl_(std::make_unique<Impl>()) {
   impl_->grammar = std::move(grammar);
   impl_->tokenizer = &tokenizer;
-  impl_->trie = tokenizer.trie();
+  impl_->vocabulary = tokenizer.grammar_vocabulary();
   impl_->position = impl_->automaton().start();
 }
 GrammarState::~GrammarState() = default;
@@ -104,7 +104,7 @@ GrammarState::GrammarState(GrammarState&&) noexcept = default;
 std::span<const uint64_t> GrammarState::mask() {
   if (!impl_->mask) {
     const size_t n_words = (static_cast<size_t>(impl_->tokenizer->size()) + 63) / 64;
-    impl_->mask = impl_->grammar->impl_->mask(impl_->position, impl_->trie, n_words);
+    impl_->mask = impl_->grammar->impl_->mask(impl_->position, impl_->vocabulary, n_words);
   }
   return *impl_->mask;
 }

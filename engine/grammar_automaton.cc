@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "engine/grammar_string.h"
 
 namespace lectern {
 namespace {
@@ -10,20 +11,14 @@ namespace {
 constexpr size_t kMaxInstructions = 10000;
 constexpr size_t kMaxBytes = size_t{1} << 20;  // of literals, and of choices
 
-// Where in a string: between characters, after a backslash, or inside a UTF-8 sequence (Unicode standard,
-// table 3-7: which bytes may come second depends on the first).
-enum StringDetail : uint32_t {
-  kOpening,
-  kBetween,
-  kEscape,
-  kOneMore,  // continuation bytes to come
-  kTwoMore,
-  kThreeMore,
-  kAfterE0,
-  kAfterED,
-  kAfterF0,
-  kAfterF4,
-};
+// Where in a string, as `detail`: before its opening quote, or a StringState above it.
+constexpr uint32_t kOpening = 0;
+constexpr uint32_t detail_of(StringState state) {
+  return static_cast<uint32_t>(state) + 1;
+}
+constexpr StringState state_of(uint32_t detail) {
+  return static_cast<StringState>(detail - 1);
+}
 
 // Where in a number: the state, and the digits so far above it.
 enum NumberState : uint32_t { kNumberStart, kAfterMinus, kAfterZero, kWhole, kAfterPoint, kFraction };
@@ -32,19 +27,6 @@ constexpr uint32_t kMaxDigits = 15;  // before and after the point: what a doubl
 
 constexpr bool between(uint8_t byte, uint8_t low, uint8_t high) {
   return byte >= low && byte <= high;
-}
-
-// The detail after the first byte of a character inside a string; kOpening when none begins with it.
-constexpr uint32_t after_lead(uint8_t byte) {
-  if (byte < 0x80) return kBetween;
-  if (between(byte, 0xC2, 0xDF)) return kOneMore;
-  if (byte == 0xE0) return kAfterE0;
-  if (byte == 0xED) return kAfterED;
-  if (between(byte, 0xE1, 0xEF)) return kTwoMore;
-  if (byte == 0xF0) return kAfterF0;
-  if (between(byte, 0xF1, 0xF3)) return kThreeMore;
-  if (byte == 0xF4) return kAfterF4;
-  return kOpening;
 }
 
 bool step_number(uint32_t& detail, bool integer, uint8_t byte) {
@@ -184,46 +166,29 @@ bool GrammarAutomaton::may_end(const Position& position) const {
   }
 }
 
+bool GrammarAutomaton::between_characters(const Position& position) const {
+  return position.instruction < program_.size() && program_[position.instruction].kind == Kind::kString &&
+         position.detail == detail_of(StringState::kBetween);
+}
+
 bool GrammarAutomaton::step_string(Position& position, uint8_t byte) const {
-  uint32_t& detail = position.detail;
-  const auto continues = [&](uint8_t low, uint8_t high, uint32_t next) {
-    if (!between(byte, low, high)) return false;
-    detail = next;
-    return true;
-  };
-  switch (detail) {
-    case kOpening:
-      return continues('"', '"', kBetween);
-    case kBetween:
-      if (byte == '"') {
-        if (position.characters.need > 0) return false;
-        enter(position, position.instruction + 1);
-        return true;
-      }
-      if (byte < 0x20 || position.characters.room == 0) return false;
-      detail = byte == '\\' ? uint32_t{kEscape} : after_lead(byte);
-      take_one(position.characters);
-      return detail != kOpening;
-    case kEscape:
-      detail = kBetween;
-      return std::string_view("\"\\/bfnrt").find(static_cast<char>(byte)) != std::string_view::npos;
-    case kOneMore:
-      return continues(0x80, 0xBF, kBetween);
-    case kTwoMore:
-      return continues(0x80, 0xBF, kOneMore);
-    case kThreeMore:
-      return continues(0x80, 0xBF, kTwoMore);
-    case kAfterE0:
-      return continues(0xA0, 0xBF, kOneMore);
-    case kAfterED:
-      return continues(0x80, 0x9F, kOneMore);
-    case kAfterF0:
-      return continues(0x90, 0xBF, kTwoMore);
-    case kAfterF4:
-      return continues(0x80, 0x8F, kTwoMore);
-    default:
-      return false;
+  if (position.detail == kOpening) {
+    position.detail = detail_of(StringState::kBetween);
+    return byte == '"';
   }
+  const StringState state = state_of(position.detail), next = next_in_string(state, byte);
+  if (next == StringState::kRejected) return false;
+  if (next == StringState::kClosed) {
+    if (position.characters.need > 0) return false;
+    enter(position, position.instruction + 1);
+    return true;
+  }
+  if (state == StringState::kBetween) {
+    if (position.characters.room == 0) return false;
+    take_one(position.characters);
+  }
+  position.detail = detail_of(next);
+  return true;
 }
 
 bool GrammarAutomaton::step(Position& position, uint8_t byte) const {
@@ -307,22 +272,31 @@ bool GrammarAutomaton::finished(const Position& position) const {
   return true;
 }
 
-GrammarAutomaton::Position GrammarAutomaton::shared(Position position, const TokenTrie& trie) const {
+GrammarAutomaton::Position GrammarAutomaton::shared(Position position,
+                                                    const GrammarVocabulary& vocabulary) const {
   const auto cut = [](Counter& counter, int most) {
     counter.need = std::min(counter.need, static_cast<uint16_t>(most));
     counter.room = std::min(counter.room, static_cast<uint16_t>(most));
   };
   cut(position.characters, TokenTrie::kMaxTokenBytes + 1);
   // A token that begins before an item and ends after a comma starts two items more than it has ", ".
-  for (Counter& items : position.items) cut(items, trie.max_separators() + 3);
+  for (Counter& items : position.items) cut(items, vocabulary.tokens().max_separators() + 3);
   return position;
 }
 
-void GrammarAutomaton::allowed_tokens(const Position& position, const TokenTrie& trie,
+void GrammarAutomaton::allowed_tokens(const Position& position, const GrammarVocabulary& vocabulary,
                                       std::span<uint64_t> mask) const {
+  if (!between_characters(position)) return walk(position, vocabulary.tokens(), mask);
+  const auto inside = vocabulary.inside_tokens(position.characters.room);
+  std::copy(inside.begin(), inside.end(), mask.begin());
+  walk(position, vocabulary.closing_tokens(), mask);
+}
+
+void GrammarAutomaton::walk(const Position& position, const TokenTrie& tokens,
+                            std::span<uint64_t> mask) const {
   std::array<Position, TokenTrie::kMaxTokenBytes + 1> path;  // by depth
   path[0] = position;
-  const std::span<const TokenTrie::Node> nodes = trie.nodes();
+  const std::span<const TokenTrie::Node> nodes = tokens.nodes();
   for (size_t i = 0; i < nodes.size();) {
     const TokenTrie::Node& node = nodes[i];
     Position& here = path[node.depth];

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/tokenizer_trie.h"
+#include "engine/grammar_vocabulary.h"
 
 namespace lectern {
 
@@ -54,9 +54,10 @@ class GrammarAutomaton {
 
   // A position that allows the same tokens and is the same for as many positions as possible: counters so
   // large that no token can exhaust them are cut down. Key of cached masks.
-  Position shared(Position position, const TokenTrie& trie) const;
-  // Sets the bit of every token that can follow.
-  void allowed_tokens(const Position& position, const TokenTrie& trie, std::span<uint64_t> mask) const;
+  Position shared(Position position, const GrammarVocabulary& vocabulary) const;
+  // Sets the bit of every token that can follow; `mask` is all zero before.
+  void allowed_tokens(const Position& position, const GrammarVocabulary& vocabulary,
+                      std::span<uint64_t> mask) const;
 
  private:
   enum class Kind : uint8_t { kLiteral, kString, kInteger, kNumber, kChoice, kArrayOpen, kArrayNext };
@@ -81,6 +82,8 @@ class GrammarAutomaton {
   uint32_t choice_child(uint32_t node, uint8_t byte) const;
   bool may_end(const Position& position) const;
   bool step_string(Position& position, uint8_t byte) const;
+  bool between_characters(const Position& position) const;
+  void walk(const Position& position, const TokenTrie& tokens, std::span<uint64_t> mask) const;
 
   std::vector<Instruction> program_;
   std::string literals_;

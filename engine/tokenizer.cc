@@ -5,9 +5,9 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "engine/grammar_vocabulary.h"
 #include "engine/tokenizer_bpe.h"
 #include "engine/tokenizer_normalize.h"
-#include "engine/tokenizer_trie.h"
 #include "engine/tokenizer_words.h"
 
 namespace lectern {
@@ -75,8 +75,8 @@ struct Tokenizer::Impl {
   std::vector<size_t> ends;  // of each token in `bytes`
   std::vector<TokenType> types;
   std::unordered_map<std::string, int32_t> control_tokens;
-  std::once_flag trie_built;
-  std::shared_ptr<const TokenTrie> trie;
+  std::once_flag grammar_vocabulary_built;
+  std::shared_ptr<const GrammarVocabulary> grammar_vocabulary;
 };
 
 Tokenizer::Tokenizer(const Vocabulary& vocabulary, const std::string& origin)
@@ -134,15 +134,15 @@ bool Tokenizer::is_control(int32_t id) const {
   return type == TokenType::kControl || type == TokenType::kUnused;
 }
 
-std::shared_ptr<const TokenTrie> Tokenizer::trie() const {
-  std::call_once(impl_->trie_built, [&] {
+std::shared_ptr<const GrammarVocabulary> Tokenizer::grammar_vocabulary() const {
+  std::call_once(impl_->grammar_vocabulary_built, [&] {
     std::vector<std::pair<std::string_view, int32_t>> vocabulary;
     for (size_t id = 0; id < impl_->types.size(); ++id)
       if (impl_->types[id] == TokenType::kNormal)
         vocabulary.emplace_back(impl_->bytes_of(id), static_cast<int32_t>(id));
-    impl_->trie = std::make_shared<const TokenTrie>(std::move(vocabulary));
+    impl_->grammar_vocabulary = std::make_shared<const GrammarVocabulary>(std::move(vocabulary), size());
   });
-  return impl_->trie;
+  return impl_->grammar_vocabulary;
 }
 
 int32_t Tokenizer::size() const {

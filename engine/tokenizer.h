@@ -14,7 +14,7 @@
 
 namespace lectern {
 
-class TokenTrie;
+class GrammarVocabulary;
 
 class Tokenizer {
  public:
@@ -43,9 +43,8 @@ class Tokenizer {
   // Ids the sampler may produce are [0, size()); the model's vocabulary may have more rows.
   int32_t size() const;
 
-  // The tokens of text by their bytes, without control and added ones: what grammars choose from. Built at
-  // the first call.
-  std::shared_ptr<const TokenTrie> trie() const;
+  // The tokens of text, without control and added ones: what grammars choose from. Built at the first call.
+  std::shared_ptr<const GrammarVocabulary> grammar_vocabulary() const;
 
  private:
   struct Impl;

@@ -25,6 +25,7 @@ class TokenTrie {
 
   // `vocabulary`: the bytes and id of every token that is text. Of tokens with equal bytes the lowest id is
   // kept.
+  TokenTrie() = default;
   explicit TokenTrie(std::vector<std::pair<std::string_view, int32_t>> vocabulary);
 
   std::span<const Node> nodes() const { return nodes_; }

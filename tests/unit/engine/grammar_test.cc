@@ -106,13 +106,13 @@ TEST_CASE("grammar: bad choices and tokens that may not follow") {
 
 TEST_CASE("grammar: positions that differ only out of reach share their masks") {
   const auto automaton = compile_json_schema(json(R"({"type":"string","maxLength":500})"));
-  const auto trie = small_tokenizer().trie();
+  const auto vocabulary = small_tokenizer().grammar_vocabulary();
   auto first = automaton.start();
   CHECK(automaton.step(first, '"'));
   auto later = first;
   for (int i = 0; i < 300; ++i) CHECK(automaton.step(later, 'x'));
   CHECK(!(first == later));
-  CHECK(automaton.shared(first, *trie) == automaton.shared(later, *trie));
+  CHECK(automaton.shared(first, *vocabulary) == automaton.shared(later, *vocabulary));
   for (int i = 0; i < 190; ++i) CHECK(automaton.step(later, 'x'));
-  CHECK(!(automaton.shared(first, *trie) == automaton.shared(later, *trie)));
+  CHECK(!(automaton.shared(first, *vocabulary) == automaton.shared(later, *vocabulary)));
 }
