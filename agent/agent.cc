@@ -230,7 +230,8 @@ class Asking {
   }
 
   void write(const FilledContext& context) {
-    const SupportIndex support(context.passages, plan_.question, plan_.all_keywords());
+    const bool capitals_are_names = documents_.guess_language(plan_.question) != "de";
+    const SupportIndex support(context.passages, plan_.question, plan_.all_keywords(), capitals_are_names);
     bool wanted = true;
     CitedText cited(context.passages, support, plan_.question, [&](std::string_view text) {
       wanted = !events_.on_text || events_.on_text(text);

@@ -39,6 +39,20 @@ double shared(const std::vector<int>& of, const std::vector<int>& in) {
   return static_cast<double>(n) / static_cast<double>(of.size());
 }
 
+bool is_number(std::string_view term) {
+  return term.find_first_of("0123456789") != std::string_view::npos;
+}
+
+// At most one letter more, less or other.
+bool nearly_equal(std::string_view a, std::string_view b) {
+  if (a.size() > b.size()) std::swap(a, b);
+  if (b.size() - a.size() > 1) return false;
+  const auto [at_a, at_b] = std::mismatch(a.begin(), a.end(), b.begin());
+  const auto rest_a = static_cast<size_t>(at_a - a.begin()), rest_b = static_cast<size_t>(at_b - b.begin());
+  if (a.size() == b.size()) return rest_a == a.size() || a.substr(rest_a + 1) == b.substr(rest_b + 1);
+  return a.substr(rest_a) == b.substr(rest_b + 1);
+}
+
 void sort_unique(std::vector<int>& ids) {
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
@@ -47,7 +61,8 @@ void sort_unique(std::vector<int>& ids) {
 }  // namespace
 
 SupportIndex::SupportIndex(const std::vector<EvidencePassage>& evidence, std::string_view question,
-                           const std::vector<std::string>& keywords) {
+                           const std::vector<std::string>& keywords, bool capitals_are_names)
+    : capitals_are_names_(capitals_are_names) {
   for (size_t p = 0; p < evidence.size(); ++p) {
     first_sentence_.push_back(sentences_.size());
     for (size_t c = 0; c < evidence[p].chunks.size(); ++c) {
@@ -102,6 +117,19 @@ std::vector<int> SupportIndex::known_terms(std::string_view text) const {
   return ids;
 }
 
+// Misspelt names ("Bedigo") and numbers in words ("3", "three") are known.
+bool SupportIndex::known(const std::string& term) const {
+  constexpr size_t kNameLetters = 5;  // a shorter name with one letter other is another name
+  if (ids_.contains(term)) return true;
+  if (is_number(term)) {
+    const std::string_view word = number_word(term);
+    return !word.empty() && ids_.contains(std::string(word));
+  }
+  return term.size() >= kNameLetters && std::any_of(ids_.begin(), ids_.end(), [&](const auto& entry) {
+           return nearly_equal(entry.first, term);
+         });
+}
+
 SupportIndex::Claim SupportIndex::analyse(std::string_view text) const {
   Claim claim;
   claim.unspaced = mostly_unspaced(text);
@@ -117,9 +145,11 @@ SupportIndex::Claim SupportIndex::analyse(std::string_view text) const {
       entry.weight = std::log(1 + n / n_sentences_with_[static_cast<size_t>(entry.id)]) / std::log(1 + n);
     }
     if (term.strong) entry.weight *= kStrongWeight;
-    if (std::binary_search(question_terms_.begin(), question_terms_.end(), term.text)) {
-      entry.weight *= kQuestionWeight;
-    }
+    const bool asked = std::binary_search(question_terms_.begin(), question_terms_.end(), term.text);
+    if (asked) entry.weight *= kQuestionWeight;
+    // Chinese often writes a number in another way than the passage does: 10 or 十.
+    const bool telling = is_number(term.text) ? !claim.unspaced : term.strong && asked && capitals_are_names_;
+    if (entry.id < 0 && telling && !known(term.text)) claim.speaks_of_the_unknown = true;
     claim.weight += entry.weight;
     claim.terms.push_back(entry);
   }
@@ -134,7 +164,7 @@ double SupportIndex::score(const Claim& claim, const Sentence& sentence) const {
     if (term.strong) held_strong += term.weight;
   }
   const double overlap = held / claim.weight;
-  if (claim.unspaced == sentence.unspaced) return overlap;
+  if (claim.unspaced == sentence.unspaced) return claim.speaks_of_the_unknown ? 0 : overlap;
   // Written in another script: only names, numbers and translated keywords can meet.
   const double names = held_strong > 0 ? 0.4 + 0.2 * held_strong / claim.weight : 0;
   return std::max(overlap, std::min(1.0, names + 0.6 * sentence.keyword_share));

@@ -1,5 +1,7 @@
 // Which sentence of the evidence supports a claim: term overlap, where names and numbers weigh double and
-// words of the question little. Nothing here asks a model. Const after construction.
+// words of the question little. A claim about somebody or some number that the whole evidence does not know
+// is supported by nothing: that is how small models answer questions to which the documents hold no answer.
+// Nothing here asks a model. Const after construction.
 #pragma once
 
 #include <optional>
@@ -23,8 +25,9 @@ struct SupportMatch {
 class SupportIndex {
  public:
   // `keywords`: the question's words in other languages, which let a claim find a sentence written in one.
+  // `capitals_are_names`: false for a language that writes every noun with a capital (German).
   SupportIndex(const std::vector<EvidencePassage>& evidence, std::string_view question,
-               const std::vector<std::string>& keywords);
+               const std::vector<std::string>& keywords, bool capitals_are_names = true);
 
   // The best sentence of one passage, and of all; none when the claim has no terms or nothing is shared.
   std::optional<SupportMatch> best_in(int passage, std::string_view claim) const;
@@ -52,12 +55,14 @@ class SupportIndex {
     std::vector<ClaimTerm> terms;
     double weight = 0;
     bool unspaced = false;
+    bool speaks_of_the_unknown = false;  // a name of the question, or a number, that the evidence lacks
   };
 
   Claim analyse(std::string_view claim) const;
   double score(const Claim& claim, const Sentence& sentence) const;
   std::optional<SupportMatch> best_of(size_t first, size_t last, const Claim& claim) const;
   std::vector<int> known_terms(std::string_view text) const;
+  bool known(const std::string& term) const;
   void add_sentence(int passage, int chunk, const SourcePassage& source, TextRange range);
 
   std::unordered_map<std::string, int> ids_;
@@ -65,6 +70,7 @@ class SupportIndex {
   std::vector<Sentence> sentences_;
   std::vector<size_t> first_sentence_;  // by passage, one more than there are
   std::vector<std::string> question_terms_;
+  bool capitals_are_names_;
 };
 
 }  // namespace lectern

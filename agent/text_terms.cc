@@ -244,6 +244,12 @@ std::vector<TextRange> split_sentences(std::string_view text, size_t max_bytes) 
   return out;
 }
 
+std::string_view number_word(std::string_view digits) {
+  for (size_t n = 0; n < kNumberWords.size(); ++n)
+    if (digits == std::to_string(n)) return kNumberWords[n];
+  return {};
+}
+
 std::vector<SupportTerm> support_terms(std::string_view text) {
   std::vector<SupportTerm> out;
   std::string word;

@@ -36,6 +36,9 @@ struct SupportTerm {
 // Terms in order, duplicates kept, function words dropped.
 std::vector<SupportTerm> support_terms(std::string_view text);
 
+// The English word of a number from 0 to 12 in digits; "" for others.
+std::string_view number_word(std::string_view digits);
+
 // Case folding of Latin, Greek, Cyrillic and full-width letters; other characters as they are.
 char32_t fold_case(char32_t c);
 bool is_unspaced_script(char32_t c);  // Han, Kana, Thai, Lao, Khmer, Burmese

@@ -39,6 +39,16 @@ void print_citation(Output& out, const Citation& citation) {
   out.print(out.dim(indented("\"" + citation.quote + "\"", 4)));
 }
 
+void warn_of_unsupported(Output& out, const Answer& answer) {
+  if (answer.unsupported.empty()) return;
+  if (answer.citations.empty()) {
+    out.warning("nothing in the passages that were read supports this answer: do not rely on it");
+    return;
+  }
+  for (const TextRange& claim : answer.unsupported)
+    out.warning("no passage supports: " + printable(claim.of(answer.text)));
+}
+
 // "level 1 · 6 passages (2 more did not fit) · 2,431 + 58 tokens · 9.8 s"
 std::string what_it_took(const Answer& answer) {
   std::string text = "level " + name_of(answer.level) + " · " +
@@ -132,8 +142,7 @@ Answer Answerer::answer(Program& program, const AskRequest& request, const Answe
   if (!at_line_start) out.print("\n");
   if (!answer.citations.empty()) out.print("\n");
   for (const Citation& citation : answer.citations) print_citation(out, citation);
-  for (const TextRange& claim : answer.unsupported)
-    out.warning("no passage supports: " + printable(claim.of(answer.text)));
+  warn_of_unsupported(out, answer);
   out.note(what_it_took(answer));
   return answer;
 }

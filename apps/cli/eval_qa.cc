@@ -29,7 +29,7 @@ struct QaOptions {
 // Sums over the questions answered so far.
 struct QaSums {
   int n = 0;
-  int evidence = 0, contains = 0, cited = 0, found = 0;
+  int evidence = 0, contains = 0, cited = 0, supported = 0, found = 0;
   double f1 = 0;
   int64_t quotes = 0, verbatim_quotes = 0;
   int64_t calls = 0, prompt_tokens = 0, new_tokens = 0;
@@ -47,6 +47,7 @@ Json to_json(const QaSums& sums) {
           {"contains", mean(sums.contains)},
           {"f1", mean(sums.f1)},
           {"cited", mean(sums.cited)},
+          {"supported", mean(sums.supported)},
           {"found", mean(sums.found)},
           {"quotes", sums.quotes},
           {"quotes_verbatim", sums.quotes > 0 ? share(static_cast<double>(sums.verbatim_quotes),
@@ -135,6 +136,7 @@ class QaEvaluation {
     sums_.evidence += evidence;
     sums_.contains += contains;
     sums_.cited += cited;
+    sums_.supported += !answer.citations.empty();
     sums_.found += answer.found;
     sums_.f1 += answer_f1(text, question.answers);
     for (const Citation& citation : answer.citations) {

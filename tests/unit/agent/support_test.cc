@@ -44,6 +44,20 @@ TEST_CASE("words of the question alone support little") {
   CHECK(match->score < SupportIndex::kKeep);
 }
 
+TEST_CASE("a claim about a name or a number that the evidence lacks is supported by nothing") {
+  const auto passages = evidence({"He financed his work with patents for two motors until 1888.",
+                                  "Setanta Sports offered six channels."});
+  const SupportIndex index(passages, "How did Tesla and Sentanta Sports finance three motors?", {});
+  CHECK_FALSE(index.best("Tesla financed his work with patents."));
+  CHECK_FALSE(index.best("He financed his work with patents for two motors until 1899."));
+  CHECK(index.best("He financed his work with patents for 2 motors until 1888."));
+  CHECK(index.best("Sentanta Sports offered six channels."));             // a misspelt name
+  CHECK(index.best("Surprisingly, he financed his work with patents."));  // no name, though a capital
+  const SupportIndex german(evidence({"Er bezahlte die Motoren mit Patenten."}),
+                            "Wie war die Finanzierung der Motoren?", {}, /*capitals_are_names=*/false);
+  CHECK(german.best("Die Finanzierung der Motoren kam von Patenten."));
+}
+
 TEST_CASE("the title speaks for its sentences") {
   const auto passages = evidence({"He was born in 1856."}, "Nikola Tesla");
   const SupportIndex index(passages, "When was Tesla born?", {});
