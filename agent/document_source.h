@@ -33,7 +33,7 @@ class DocumentSource {
  public:
   virtual ~DocumentSource() = default;
 
-  // Best first; several queries are fused by reciprocal rank with their weights.
+  // Best first; of several queries, those that the documents know more of count more, beside their weights.
   virtual std::vector<SourcePassage> search(std::span<const SourceQuery> queries, int limit) = 0;
   // Chunks [first, first + count) of a document.
   virtual std::vector<SourcePassage> read(int64_t document_id, int first, int count) = 0;

@@ -330,6 +330,22 @@ std::vector<ScoredChunk> search_bm25(const IndexSnapshot& index, std::span<const
   return top.take(query.units);
 }
 
+double perfect_score(const IndexSnapshot& index, std::span<const QueryTerm> terms, BlobReader& blobs) {
+  struct Word {
+    uint64_t n_chunks = 0;  // that hold its commonest form
+    double weight = 0;
+  };
+  std::unordered_map<uint32_t, Word> words;
+  for (const QueryTerm& term : terms) {
+    Word& word = words[term.word];
+    word.n_chunks = std::max(word.n_chunks, count_chunks(index, term.text, blobs));
+    word.weight = std::max(word.weight, term.weight);
+  }
+  return std::accumulate(words.begin(), words.end(), 0.0, [&](double sum, const auto& entry) {
+    return sum + entry.second.weight * bm25_idf(index.n_chunks, entry.second.n_chunks);
+  });
+}
+
 std::vector<double> explain_bm25(const IndexSnapshot& index, std::span<const QueryTerm> terms,
                                  int64_t chunk_id, BlobReader& blobs) {
   std::vector<double> parts(terms.size(), 0);

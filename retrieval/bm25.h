@@ -82,6 +82,10 @@ using ChunkRanges = std::vector<std::pair<int64_t, int64_t>>;
 std::vector<ScoredChunk> search_bm25(const IndexSnapshot& index, std::span<const QueryTerm> terms, size_t k,
                                      BlobReader& blobs, const ChunkRanges* within = nullptr);
 
+// The most that a chunk could score which held every word of the query, with the words that no chunk holds
+// counted as the rarest: what makes the scores of different queries comparable. 0 for no terms.
+double perfect_score(const IndexSnapshot& index, std::span<const QueryTerm> terms, BlobReader& blobs);
+
 // Every term's part of a chunk's score, in the order of `terms`; their sum is the score.
 std::vector<double> explain_bm25(const IndexSnapshot& index, std::span<const QueryTerm> terms,
                                  int64_t chunk_id, BlobReader& blobs);

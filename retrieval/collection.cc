@@ -17,9 +17,8 @@
 namespace lectern {
 namespace {
 
-constexpr double kFusion = 60;                             // reciprocal rank fusion: weight / (60 + rank)
-constexpr size_t kFusionDepth = 100;                       // ranks taken from each query, at least
-constexpr size_t kMaxQueryTerms = 128;                     // a longer query keeps its rarest
+constexpr size_t kFusionDepth = 100;    // chunks taken from each of several queries, at least
+constexpr size_t kMaxQueryTerms = 128;  // a longer query keeps its rarest
 constexpr uint64_t kMaxResidentBytes = uint64_t{1} << 29;  // of segments kept in memory between searches
 
 DocumentInfo to_info(StoredDocument&& stored) {
@@ -129,7 +128,7 @@ class StoredCollection : public Collection {
   struct RankedQuery {
     std::vector<QueryTerm> terms;
     std::vector<ScoredChunk> best;
-    double weight;
+    double scale = 1;  // of its scores, where several queries are fused
   };
 
   static Passage passage_of(StoreSession& session, int64_t chunk_id) {
@@ -144,7 +143,7 @@ class StoredCollection : public Collection {
   std::shared_ptr<const IndexSnapshot> snapshot(StoreSession& session) const;
   std::vector<QueryTerm> query_terms(const std::string& text, const IndexSnapshot& index,
                                      BlobReader& blobs) const;
-  static std::vector<ScoredChunk> fuse(std::vector<RankedQuery>& queries, size_t limit);
+  static std::vector<ScoredChunk> fuse(const std::vector<RankedQuery>& queries, size_t limit);
   static std::vector<TermShare> shares(const IndexSnapshot& index, const std::vector<RankedQuery>& queries,
                                        int64_t chunk_id, BlobReader& blobs);
 
@@ -218,11 +217,10 @@ std::vector<QueryTerm> StoredCollection::query_terms(const std::string& text, co
   return rarest;
 }
 
-std::vector<ScoredChunk> StoredCollection::fuse(std::vector<RankedQuery>& queries, size_t limit) {
+std::vector<ScoredChunk> StoredCollection::fuse(const std::vector<RankedQuery>& queries, size_t limit) {
   std::map<int64_t, double> scores;
   for (const RankedQuery& query : queries)
-    for (size_t rank = 0; rank < query.best.size(); ++rank)
-      scores[query.best[rank].id] += query.weight / (kFusion + static_cast<double>(rank + 1));
+    for (const ScoredChunk& chunk : query.best) scores[chunk.id] += query.scale * chunk.score;
   std::vector<ScoredChunk> fused;
   for (const auto& [id, score] : scores) fused.push_back({id, score});
   std::stable_sort(fused.begin(), fused.end(),
@@ -240,11 +238,9 @@ std::vector<TermShare> StoredCollection::shares(const IndexSnapshot& index,
     const auto found = std::find_if(query.best.begin(), query.best.end(),
                                     [&](const ScoredChunk& chunk) { return chunk.id == chunk_id; });
     if (found == query.best.end()) continue;
-    const auto rank = static_cast<double>(found - query.best.begin() + 1);
-    const double scale = queries.size() == 1 ? 1 : query.weight / (kFusion + rank) / found->score;
     const auto parts = explain_bm25(index, query.terms, chunk_id, blobs);
     for (size_t i = 0; i < parts.size(); ++i)
-      if (parts[i] > 0) sums[query.terms[i].text] += parts[i] * scale;
+      if (parts[i] > 0) sums[query.terms[i].text] += parts[i] * query.scale;
   }
   std::vector<TermShare> result;
   for (const auto& [term, score] : sums) result.push_back({term, score});
@@ -265,13 +261,18 @@ std::vector<SearchHit> StoredCollection::search(const SearchRequest& request) co
   }
   std::sort(within.begin(), within.end());
 
+  std::vector<SearchQuery> asked = request.queries;
+  std::erase_if(asked, [](const SearchQuery& q) { return !(q.weight > 0) || !std::isfinite(q.weight); });
   std::vector<RankedQuery> queries;
-  const size_t depth = request.queries.size() == 1 ? limit : std::max(limit, kFusionDepth);
-  for (const SearchQuery& query : request.queries) {
-    if (!(query.weight > 0) || !std::isfinite(query.weight)) continue;
+  const bool several = asked.size() > 1;
+  const size_t depth = several ? std::max(limit, kFusionDepth) : limit;
+  for (const SearchQuery& query : asked) {
     RankedQuery ranked;
-    ranked.weight = query.weight;
     ranked.terms = query_terms(query.text, *index, *session);
+    if (several) {
+      const double perfect = perfect_score(*index, ranked.terms, *session);
+      ranked.scale = perfect > 0 ? query.weight / perfect : 0;
+    }
     ranked.best =
         search_bm25(*index, ranked.terms, depth, *session, request.documents.empty() ? nullptr : &within);
     queries.push_back(std::move(ranked));

@@ -54,7 +54,7 @@ struct Passage {
 
 struct SearchQuery {
   std::string text;
-  double weight = 1.0;  // in the rank fusion
+  double weight = 1.0;  // among several
 };
 
 struct TermShare {  // one term's part of a BM25 score, for --explain
@@ -69,7 +69,10 @@ struct SearchHit {
 };
 
 struct SearchRequest {
-  std::vector<SearchQuery> queries;  // several are fused by reciprocal rank (k = 60) with their weights
+  // Several are fused: a chunk's score is the weighted sum of its BM25 scores, each as a share of what a
+  // chunk with all the query's words would get. A query whose words the documents do not know thus counts
+  // little.
+  std::vector<SearchQuery> queries;
   int limit = 10;
   bool explain = false;
   std::vector<int64_t> documents;  // empty: all

@@ -128,17 +128,18 @@ class QaEvaluation {
     sums_.seconds += watch.seconds();
     ++sums_.n;
     const std::string text = without_markers(answer.text);
-    const bool evidence = evidence_holds(answer.context, question.answers);
-    const bool contains = contains_answer(text, question.answers);
-    const bool cited = std::any_of(
-        answer.citations.begin(), answer.citations.end(),
-        [&](const Citation& citation) { return contains_answer(citation.passage.text, question.answers); });
+    const std::vector<std::string> golds = golds_of(question);
+    const bool evidence = evidence_holds(answer.context, golds);
+    const bool contains = contains_answer(text, golds);
+    const bool cited =
+        std::any_of(answer.citations.begin(), answer.citations.end(),
+                    [&](const Citation& citation) { return contains_answer(citation.passage.text, golds); });
     sums_.evidence += evidence;
     sums_.contains += contains;
     sums_.cited += cited;
     sums_.supported += !answer.citations.empty();
     sums_.found += answer.found;
-    sums_.f1 += answer_f1(text, question.answers);
+    sums_.f1 += answer_f1(text, golds);
     for (const Citation& citation : answer.citations) {
       ++sums_.quotes;
       sums_.verbatim_quotes += is_verbatim(citation);
@@ -148,7 +149,7 @@ class QaEvaluation {
     sums_.new_tokens += answer.trace.new_tokens;
     if (replies_.is_open()) {
       replies_ << dump_json({{"question", question.question},
-                             {"answers", question.answers},
+                             {"answers", golds},
                              {"reply", answer.text},
                              {"evidence", evidence},
                              {"contains", contains},
@@ -156,6 +157,16 @@ class QaEvaluation {
                              {"trace", lectern::to_json(answer.trace)}})
                << std::endl;
     }
+  }
+
+  // Of a parallel file also the answer in the documents' language.
+  std::vector<std::string> golds_of(const SquadQuestion& question) const {
+    std::vector<std::string> golds = question.answers;
+    if (documents_.questions.size() != questions_.questions.size()) return golds;
+    for (const std::string& answer : documents_.questions[question.number].answers) {
+      if (std::find(golds.begin(), golds.end(), answer) == golds.end()) golds.push_back(answer);
+    }
+    return golds;
   }
 
   bool is_verbatim(const Citation& citation) const {

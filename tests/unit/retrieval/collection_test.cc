@@ -1,6 +1,7 @@
 #include "retrieval/collection.h"
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <thread>
 
@@ -250,22 +251,31 @@ TEST_CASE("headings find the chunks below them") {
   CHECK(hits[0].passage.chunk.heading_path.find("Zebra") != std::string::npos);
 }
 
-TEST_CASE("several queries are fused by reciprocal rank with their weights") {
+TEST_CASE("several queries are fused by their weights and by the share of their words that is known") {
   const auto collection = Collection::open_in_memory();
   collection->add("a", text_document("alpha alpha common"));
   collection->add("b", text_document("beta beta common"));
   collection->add("c", text_document("gamma common"));
   SearchRequest request;
+  request.queries = {{"beta", 1.0}};
+  const double alone = collection->search(request).at(0).score;
   request.queries = {{"alpha", 1.0}, {"beta", 2.0}, {"", 1.0}, {"gamma", 0.0}};
   request.explain = true;
   auto hits = collection->search(request);
   REQUIRE(hits.size() == 2);
   CHECK(hits[0].passage.path == "b");
-  CHECK(hits[0].score == Approx(2.0 / 61));
-  CHECK(hits[1].score == Approx(1.0 / 61));
+  const double perfect =
+      std::log(1 + (3 - 1 + 0.5) / (1 + 0.5));  // the idf of a word that one of three holds
+  CHECK(hits[0].score == Approx(2 * alone / perfect));
+  CHECK(hits[1].score == Approx(alone / perfect));
   REQUIRE(hits[0].terms.size() == 1);
   CHECK(hits[0].terms[0].term == "beta");
   CHECK(hits[0].terms[0].score == Approx(hits[0].score));
+
+  request.queries = {{"who knows alpha", 2.0}, {"beta", 1.0}};  // two of three words are in no chunk
+  hits = collection->search(request);
+  REQUIRE(hits.size() == 2);
+  CHECK(hits[0].passage.path == "b");
 
   request.queries = {{"alpha common", 1.0}};
   hits = collection->search(request);
