@@ -103,7 +103,10 @@ void to_half(const float* x, int64_t n, uint16_t* out) {
     const __m128i halves = _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), halves);
   }
-  for (; i < n; ++i) out[i] = _cvtss_sh(x[i], _MM_FROUND_TO_NEAREST_INT);
+  // Not _cvtss_sh, which Clang's header makes of an expression that is not C++.
+  for (; i < n; ++i)
+    out[i] =
+        static_cast<uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(x[i]), _MM_FROUND_TO_NEAREST_INT)));
 }
 
 float softmax(float* x, int64_t n) {

@@ -4,10 +4,14 @@
 # whole program. Link-time optimisation stays off for the same reason; tests/lint checks the objects with nm.
 set(LECTERN_ISA_FLAGS_generic "")
 set(LECTERN_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
+set(LECTERN_ISA_OPTIONS -O3)
+if(LECTERN_FUZZ)
+  set(LECTERN_ISA_OPTIONS -O1 -fno-sanitize=all)  # no target multiplies, and instrumenting the tiles takes Clang minutes
+endif()
 function(lectern_isa_source target bundle)
   foreach(file IN LISTS ARGN)
     set_property(GLOBAL APPEND PROPERTY LECTERN_ISA_SOURCES ${file})  # read by tests/lint
     target_sources(${target} PRIVATE ${file})
-    set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${LECTERN_ISA_FLAGS_${bundle}};-O3;-fno-lto;-ffp-contract=off")
+    set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${LECTERN_ISA_FLAGS_${bundle}};${LECTERN_ISA_OPTIONS};-fno-lto;-ffp-contract=off")
   endforeach()
 endfunction()
