@@ -91,6 +91,9 @@ GenerateResult Engine::generate(const GenerateRequest& request, const TextCallba
   if (request.max_new_tokens < 0) {
     throw Error(ErrorCode::kInvalidArgument, "max_new_tokens cannot be negative");
   }
+  if (request.max_draft_tokens < 0) {
+    throw Error(ErrorCode::kInvalidArgument, "max_draft_tokens cannot be negative");
+  }
   impl_->check_fits(request.prompt.size() + 1, "a prompt and one new token");
   const Generation::Model model = {*impl_->backend, impl_->cache, impl_->tokenizer,
                                    impl_->chat_template.stop_tokens(), impl_->context_tokens()};

@@ -26,6 +26,9 @@ struct GenerateRequest {
   SamplingParams sampling;
   std::vector<std::string> stop;           // stop strings; not part of the result
   std::shared_ptr<const Grammar> grammar;  // null: free text
+  // At most so many tokens are guessed from the text so far and checked in one pass (prompt_lookup.h); 0:
+  // none. The result is the same, it only comes faster.
+  int max_draft_tokens = 8;
 };
 
 enum class FinishReason { kStop, kLength, kCancelled };
@@ -37,6 +40,8 @@ struct GenerateResult {
   int prompt_tokens = 0;
   int cached_prompt_tokens = 0;  // found in the KV cache from earlier requests
   int new_tokens = 0;
+  int draft_tokens = 0;           // guessed
+  int accepted_draft_tokens = 0;  // of them, right
   double prefill_seconds = 0;
   double decode_seconds = 0;
 };

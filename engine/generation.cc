@@ -19,7 +19,8 @@ Generation::Generation(const Model& model, const GenerateRequest& request, const
       stream_(request.stop),
       tokens_(request.prompt),
       // At least the last token is read again: its logits are not kept.
-      sequence_(model.cache.longest(std::span(request.prompt).first(request.prompt.size() - 1))) {
+      sequence_(model.cache.longest(std::span(request.prompt).first(request.prompt.size() - 1))),
+      draft_length_(request.max_draft_tokens) {
   if (request.grammar) grammar_.emplace(request.grammar, model.tokenizer);
   result_.prompt_tokens = static_cast<int>(tokens_.size());
   result_.cached_prompt_tokens = sequence_.length();
@@ -41,6 +42,7 @@ GenerateResult Generation::run() {
   }
   result_.new_tokens = static_cast<int>(result_.tokens.size());
   result_.decode_seconds = total.seconds() - result_.prefill_seconds;
+  sequence_.truncate(std::min(sequence_.length(), static_cast<int>(tokens_.size())));
   const auto in_cache = static_cast<size_t>(sequence_.length());
   model_.cache.keep(std::span(tokens_).first(in_cache), std::move(sequence_));
   return std::move(result_);
@@ -54,12 +56,28 @@ FinishReason Generation::generate() {
     if (static_cast<int>(tokens_.size()) >= model_.context_tokens) return FinishReason::kLength;
     const std::optional<int32_t> token = next_token();
     if (!token) return FinishReason::kStop;
-    if (grammar_) grammar_->accept(*token);
-    tokens_.push_back(*token);
-    result_.tokens.push_back(*token);
+    append(*token);
     if (!show(stream_.push(model_.tokenizer.token_bytes(*token)))) return FinishReason::kCancelled;
     if (stream_.stopped()) return FinishReason::kStop;
   }
+}
+
+// A guess that proves right makes the logits after it known too; a wrong one undoes what was read ahead.
+void Generation::append(int32_t token) {
+  if (grammar_) grammar_->accept(token);
+  if (!draft_.empty()) {
+    if (token == draft_.front()) {
+      draft_.erase(draft_.begin());
+      ++row_;
+      ++result_.accepted_draft_tokens;
+    } else {
+      draft_length_.learn(n_drafted_, row_);
+      sequence_.truncate(static_cast<int>(tokens_.size()));
+      draft_.clear();
+    }
+  }
+  tokens_.push_back(token);
+  result_.tokens.push_back(token);
 }
 
 bool Generation::show(const std::string& text) {
@@ -69,8 +87,7 @@ bool Generation::show(const std::string& text) {
 
 std::optional<int32_t> Generation::next_token() {
   if (const auto forced = forced_token()) return forced;
-  const std::span<float> logits = read_pending();
-  const int32_t token = sampler_.sample(logits, tokens_, allowed_tokens());
+  const int32_t token = sampler_.sample(next_logits(), tokens_, allowed_tokens());
   if (is_stop(token)) return std::nullopt;
   return token;
 }
@@ -101,16 +118,34 @@ std::span<const uint64_t> Generation::allowed_tokens() {
 }
 
 // Logits after the last of tokens_, of the ids that the tokenizer knows.
-std::span<float> Generation::read_pending() {
+std::span<float> Generation::next_logits() {
+  if (sequence_.length() < static_cast<int>(tokens_.size())) read_pending();
+  const size_t n_columns = logits_.size() / (n_drafted_ + 1);
+  return std::span(logits_)
+      .subspan(row_ * n_columns, n_columns)
+      .first(std::min(n_columns, static_cast<size_t>(model_.tokenizer.size())));
+}
+
+// Reads what of tokens_ is not in the cache, and guessed tokens after it.
+void Generation::read_pending() {
   const Stopwatch time;
-  const auto pending = std::span(tokens_).subspan(static_cast<size_t>(sequence_.length()));
+  if (n_drafted_ > 0 && row_ == n_drafted_) draft_length_.learn(n_drafted_, row_);  // all were right
+  const size_t room = std::min(static_cast<size_t>(model_.context_tokens) - tokens_.size(),
+                               static_cast<size_t>(request_.max_new_tokens) - result_.tokens.size() - 1);
+  const auto draft = look_up_draft(tokens_, std::min(draft_length_.now(), room));
+  draft_.assign(draft.begin(), draft.end());
+  n_drafted_ = draft_.size();
+  row_ = 0;
+  std::vector<int32_t> pending(tokens_.begin() + sequence_.length(), tokens_.end());
+  pending.insert(pending.end(), draft_.begin(), draft_.end());
   const auto n = static_cast<int>(pending.size());
   model_.cache.reserve(sequence_, n);
-  const SequenceSlice slice[] = {{pending, sequence_.length(), sequence_.pages(), 1}};
+  const SequenceSlice slice[] = {
+      {pending, sequence_.length(), sequence_.pages(), static_cast<int>(n_drafted_) + 1}};
   model_.backend.forward({slice, {}}, logits_, cancel_);
   sequence_.advance(n);
+  result_.draft_tokens += static_cast<int>(n_drafted_);
   if (result_.prefill_seconds == 0) result_.prefill_seconds = time.seconds();
-  return std::span(logits_).first(std::min(logits_.size(), static_cast<size_t>(model_.tokenizer.size())));
 }
 
 bool Generation::is_stop(int32_t token) const {

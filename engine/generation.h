@@ -7,6 +7,7 @@
 
 #include "engine/engine.h"
 #include "engine/prefix_cache.h"
+#include "engine/prompt_lookup.h"
 #include "engine/text_stream.h"
 
 namespace lectern {
@@ -33,7 +34,9 @@ class Generation {
   std::optional<int32_t> next_token();
   std::optional<int32_t> forced_token();
   std::span<const uint64_t> allowed_tokens();
-  std::span<float> read_pending();
+  std::span<float> next_logits();
+  void read_pending();
+  void append(int32_t token);
   bool is_stop(int32_t token) const;
   bool show(const std::string& text);
 
@@ -44,10 +47,15 @@ class Generation {
   Sampler sampler_;
   TextStream stream_;
   std::optional<GrammarState> grammar_;
-  std::vector<int32_t> tokens_;  // prompt and answer; the first sequence_.length() of them are in the cache
-  KvSequence sequence_;
+  std::vector<int32_t> tokens_;  // prompt and answer
+  KvSequence sequence_;          // of tokens_ or their beginning, and of draft_ after all of them
   std::vector<uint64_t> mask_;
-  std::vector<float> logits_;
+  // Guessed tokens that were read after tokens_ and are not decided yet.
+  std::vector<int32_t> draft_;
+  std::vector<float> logits_;  // rows: after tokens_ as they were when read, and after each guessed token
+  size_t row_ = 0;             // of logits_: after tokens_ as they are
+  size_t n_drafted_ = 0;       // guessed with the last read
+  DraftLength draft_length_;
   GenerateResult result_;
 };
 

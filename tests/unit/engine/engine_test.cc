@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/utf8.h"
 #include "tests/support/catch.h"
 #include "tests/support/engine_fixtures.h"
@@ -262,6 +263,45 @@ TEST_CASE("A grammar leaves nothing but its sentences") {
     CHECK((json.at("kind") == "a" || json.at("kind") == "b"));
     CHECK(json.at("sure").is_boolean());
   }
+}
+
+TEST_CASE("Guessed tokens change the speed and nothing else") {
+  const auto engine = tiny_engine();
+  const auto grammar = Grammar::from_json_schema(parse_json(
+      R"({"type":"object","properties":{"a":{"type":"string","maxLength":30},"b":{"type":"string"}}})",
+      "test"));
+  int accepted = 0, wrong = 0;
+  for (const int n_new : {1, 2, 40, 300}) {
+    for (const float temperature : {0.0f, 0.4f}) {
+      for (const bool constrained : {false, true}) {
+        CAPTURE(n_new, temperature, constrained);
+        GenerateRequest request = request_of(engine->tokenizer().encode("over and over and over and"), n_new);
+        request.sampling.temperature = temperature;
+        request.sampling.seed = 7;
+        if (constrained) request.grammar = grammar;
+        request.max_draft_tokens = 0;
+        const GenerateResult plain = generate(*engine, request);
+        CHECK(plain.draft_tokens == 0);
+        request.max_draft_tokens = 8;
+        const GenerateResult drafted = generate(*engine, request);
+        CHECK(drafted.tokens == plain.tokens);
+        CHECK(drafted.text == plain.text);
+        CHECK(drafted.finish_reason == plain.finish_reason);
+        CHECK(drafted.accepted_draft_tokens <= drafted.draft_tokens);
+        accepted += drafted.accepted_draft_tokens;
+        wrong += drafted.draft_tokens - drafted.accepted_draft_tokens;
+        // What was read ahead in vain is not remembered: the next request begins like this one.
+        request.prompt.insert(request.prompt.end(), plain.tokens.begin(), plain.tokens.end());
+        request.grammar = nullptr;
+        request.max_new_tokens = 5;
+        const std::vector<int32_t> after = generate(*engine, request).tokens;
+        const auto fresh = tiny_engine();
+        CHECK(after == generate(*fresh, request).tokens);
+      }
+    }
+  }
+  CHECK(accepted > 0);
+  CHECK(wrong > 0);
 }
 
 TEST_CASE("score sums the log-probabilities of a continuation") {
