@@ -1,5 +1,6 @@
-// What the AVX2 bundle's files agree on: how it lays out packed weights and quantised activations. Plain
-// constants and address arithmetic, internal to kernels/cpu/avx2*; safe in ISA files (nothing with linkage).
+// What the AVX2 and AVX-512 bundles' files agree on: how packed weights and quantised activations lie in
+// memory. Plain constants and address arithmetic, internal to kernels/cpu/avx*; safe in ISA files (nothing
+// with linkage).
 //
 // Weights. A row tile is kRowTile = 8 rows, cut along the columns into tile blocks of 32 columns. The
 // quant of row r, column c of a tile block belongs to byte r*4 + c%4 of "vector" c/4, so vector i holds
@@ -19,7 +20,7 @@
 //
 // Activations. Token tiles of token_tile(cols) tokens (the last has what is left); within a tile, block after
 // block along the columns, each with the arrays of its m tokens:
-//   Int8Per32:  [m][32] int8, [m] scale, [m] scale * sum            (float)
+//   Int8Per32:  [m][32] int8, [m] scale (float), [m] sum, negated (int32)
 //   Int8Per256: [m][256] int8, [m] scale (float), [m][16] sums of 16 (int16), [m][8] sums of 32 (int16)
 //   Float:      plain rows, [n_tokens][cols]
 #pragma once

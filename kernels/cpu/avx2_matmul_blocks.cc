@@ -5,104 +5,106 @@
 namespace lectern::avx2 {
 namespace {
 
-// Formats of unsigned quants: w = d * (q - offset), or d * q + m.
-template <typename P, bool has_minimum, int offset>
-struct Unsigned : P {
-  static constexpr bool kShifted = true;
-  static constexpr int kPlanesAt = has_minimum ? 2 * kHalves : kHalves;
-  static constexpr int kBlockBytes = kPlanesAt + P::kBytes;
-  using Direct = FromPlanes<P>;
-
-  static LECTERN_ALWAYS_INLINE __m256 scale(const uint8_t* block) { return load_halves(block); }
-  // What a sum of activations is multiplied with.
-  static LECTERN_ALWAYS_INLINE __m256 shift(const uint8_t* block) {
-    if constexpr (has_minimum) return load_halves(block + kHalves);
-    return _mm256_mul_ps(_mm256_set1_ps(-static_cast<float>(offset)), load_halves(block));
-  }
-  template <int T, int R, typename Source>
-  static LECTERN_ALWAYS_INLINE void dot(const Source& source, const uint8_t* q, __m256i sums[T][R]) {
-    const __m256i ones = _mm256_set1_epi16(1);
-    const __m256i factors[2] = {ones, ones};
-    dot_block<T, R, P::kSteps, 1>(source, q, 32, factors, sums);
-  }
-};
-
-// Formats of signed bytes. vpmaddubsw wants one side unsigned: the weight's magnitude, its sign moved to the
-// activation. 2 * 128 * 127 = 32,512 fits in 16 bits once, so every product is widened.
-struct Signed {
-  static constexpr bool kShifted = false;
-  static LECTERN_ALWAYS_INLINE __m256 shift(const uint8_t*) { return _mm256_setzero_ps(); }
-
-  template <int T, int R, typename Source>
-  static LECTERN_ALWAYS_INLINE void dot(const Source& source, const uint8_t* q, __m256i sums[T][R]) {
-    const __m256i ones = _mm256_set1_epi16(1);
-    LECTERN_UNROLL
-    for (int i = 0; i < 8; ++i) {
-      __m256i w[R], magnitude[R];
-      LECTERN_UNROLL
-      for (int r = 0; r < R; ++r) {
-        w[r] = source.vector(i, r);
-        magnitude[r] = _mm256_abs_epi8(w[r]);
-      }
-      LECTERN_UNROLL
-      for (int t = 0; t < T; ++t) {
-        const __m256i a = broadcast4(q + t * 32 + i * 4);
-        LECTERN_UNROLL
-        for (int r = 0; r < R; ++r) {
-          const __m256i products = _mm256_maddubs_epi16(magnitude[r], _mm256_sign_epi8(a, w[r]));
-          sums[t][r] = _mm256_add_epi32(sums[t][r], _mm256_madd_epi16(products, ones));
-          keep_order(sums[t][r]);
-        }
-      }
-    }
-  }
-};
-
-struct Q8_0 : Signed {
-  static constexpr int kPlanesAt = kHalves;
-  static constexpr int kBlockBytes = kHalves + kBytePlane;
-  using Direct = FromStrip<1>;  // the bytes lie as in a strip
-  static LECTERN_ALWAYS_INLINE __m256 scale(const uint8_t* block) { return load_halves(block); }
-};
+template <typename F>
+LECTERN_ALWAYS_INLINE __m256 scale_of(const uint8_t* block) {
+  return F::kFloatScale ? _mm256_castsi256_ps(load(block)) : load_halves(block);
+}
+template <typename F>
+LECTERN_ALWAYS_INLINE __m256 minimum_of(const uint8_t* block) {
+  return F::kMinimum ? load_halves(block + kHalves) : _mm256_setzero_ps();
+}
 
 // Nibbles that are indices into a table of 16 signed values.
 struct FromTable {
   const uint8_t* planes;
   LECTERN_ALWAYS_INLINE __m256i vector(int i, int) const {
-    const __m256i values = _mm256_broadcastsi128_si256(
-        _mm_setr_epi8(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113));
-    return _mm256_shuffle_epi8(values, unpack_vector<Planes<true, 0>>(planes, i));
+    const __m256i values = _mm256_broadcastsi128_si256(load16(kIQ4Values));
+    return _mm256_shuffle_epi8(values, unpack_vector<Planes<true, 0>>(FromMemory{planes}, i));
   }
 };
-template <int header>
-struct IQ4 : Signed {
-  static constexpr int kPlanesAt = header;
-  static constexpr int kBlockBytes = header + kNibblePlane;
-  using Direct = FromTable;
+template <typename F>
+struct DirectSource {
+  using Type = FromPlanes<F>;
 };
-struct IQ4_NL : IQ4<kHalves> {
-  static LECTERN_ALWAYS_INLINE __m256 scale(const uint8_t* block) { return load_halves(block); }
+template <>
+struct DirectSource<Q8_0> {
+  using Type = FromStrip<1>;  // the bytes lie as in a strip
 };
-struct IQ4_XS : IQ4<2 * kHalves> {
-  static LECTERN_ALWAYS_INLINE __m256 scale(const uint8_t* block) { return _mm256_castsi256_ps(load(block)); }
+template <>
+struct DirectSource<IQ4_NL> {
+  using Type = FromTable;
 };
+template <>
+struct DirectSource<IQ4_XS> {
+  using Type = FromTable;
+};
+template <typename F>
+using Direct = typename DirectSource<F>::Type;
 
-using Q4_0 = Unsigned<Planes<true, 0>, false, 8>;
-using Q4_1 = Unsigned<Planes<true, 0>, true, 0>;
-using Q5_0 = Unsigned<Planes<true, 1>, false, 16>;
-using Q5_1 = Unsigned<Planes<true, 1>, true, 0>;
-
-LECTERN_ALWAYS_INLINE __m256 broadcast_float(const uint8_t* p) {
-  return _mm256_castsi256_ps(broadcast4(p));
+// sums[t][r] += unsigned weights times token t, 32 columns.
+template <typename F, int T, int R, typename Source>
+LECTERN_ALWAYS_INLINE void dot_unsigned(const Source& source, const uint8_t* q, __m256i sums[T][R]) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  const __m256i factors[2] = {ones, ones};
+  dot_block<T, R, steps(F::kBits), 1>(source, q, 32, factors, sums);
 }
 
-// total + (a block's integer sum, scaled on both sides) + (its shift times the scaled sum of the
-// activations). x_scales: of the token, that of the sum m floats further on.
+// The same of signed bytes. vpmaddubsw wants one side unsigned: the weight's magnitude, its sign moved to the
+// activation. 2 * 128 * 127 = 32,512 fits in 16 bits once, so every product is widened.
+template <int T, int R, typename Source>
+LECTERN_ALWAYS_INLINE void dot_signed(const Source& source, const uint8_t* q, __m256i sums[T][R]) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  LECTERN_UNROLL
+  for (int i = 0; i < 8; ++i) {
+    __m256i w[R], magnitude[R];
+    LECTERN_UNROLL
+    for (int r = 0; r < R; ++r) {
+      w[r] = source.vector(i, r);
+      magnitude[r] = _mm256_abs_epi8(w[r]);
+    }
+    LECTERN_UNROLL
+    for (int t = 0; t < T; ++t) {
+      const __m256i a = broadcast4(q + t * 32 + i * 4);
+      LECTERN_UNROLL
+      for (int r = 0; r < R; ++r) {
+        const __m256i products = _mm256_maddubs_epi16(magnitude[r], _mm256_sign_epi8(a, w[r]));
+        sums[t][r] = _mm256_add_epi32(sums[t][r], _mm256_madd_epi16(products, ones));
+        keep_order(sums[t][r]);
+      }
+    }
+  }
+}
+
+// sums[t][r] = 8 rows x 32 columns of row tile r, offsets taken back, times token `token` + t.
+template <typename F, int T, int R, typename Source>
+LECTERN_ALWAYS_INLINE void dot(const Source& source, const Activations32& x, int token, __m256i sums[T][R]) {
+  LECTERN_UNROLL
+  for (int t = 0; t < T; ++t) {
+    __m256i start = _mm256_setzero_si256();
+    if constexpr (F::kOffset != 0) {
+      start = _mm256_slli_epi32(broadcast4(x.negated_sums + (token + t) * 4), log2(F::kOffset));
+    }
+    LECTERN_UNROLL
+    for (int r = 0; r < R; ++r) sums[t][r] = start;
+  }
+  const uint8_t* q = x.quants + token * 32;
+  if constexpr (F::kQuants == Quants::kUnsigned) {
+    dot_unsigned<F, T, R>(source, q, sums);
+  } else {
+    dot_signed<T, R>(source, q, sums);
+  }
+}
+
+// total + a block's integer sum, scaled on both sides, + its minimum times the sum of token t's activations.
 template <typename F>
-LECTERN_ALWAYS_INLINE __m256 add_scaled(__m256i sum, __m256 scale, __m256 shift, const uint8_t* x_scales,
-                                        int m, __m256 total) {
-  total = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, broadcast_float(x_scales)), total);
-  if constexpr (F::kShifted) total = _mm256_fmadd_ps(shift, broadcast_float(x_scales + m * 4), total);
+LECTERN_ALWAYS_INLINE __m256 add_scaled(__m256i sum, __m256 scale, __m256 minimum, const Activations32& x,
+                                        int t, __m256 total) {
+  const __m256 x_scale = _mm256_castsi256_ps(broadcast4(x.scales + t * 4));
+  total = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, x_scale), total);
+  if constexpr (F::kMinimum) {
+    const __m256 x_sum = _mm256_mul_ps(x_scale, _mm256_cvtepi32_ps(broadcast4(x.negated_sums + t * 4)));
+    total = _mm256_fnmadd_ps(minimum, x_sum, total);
+  }
   return total;
 }
 
@@ -111,7 +113,7 @@ LECTERN_ALWAYS_INLINE __m256 add_scaled(__m256i sum, __m256 scale, __m256 shift,
 template <int R>
 struct Unpacked {
   alignas(32) uint8_t strip[8 * R * 32];  // [vector][R][32]
-  __m256 scale[R], shift[R];
+  __m256 scale[R], minimum[R];
 };
 
 template <typename F, int R>
@@ -120,32 +122,26 @@ LECTERN_ALWAYS_INLINE void unpack_block(const uint8_t* src, size_t row_tile_byte
   for (int r = 0; r < R; ++r) {
     const uint8_t* block = src + static_cast<size_t>(r) * row_tile_bytes;
     prefetch<F::kBlockBytes>(block + kAhead);
-    out.scale[r] = F::scale(block);
-    out.shift[r] = F::shift(block);
-    const typename F::Direct source{block + F::kPlanesAt};
+    out.scale[r] = scale_of<F>(block);
+    out.minimum[r] = minimum_of<F>(block);
+    const Direct<F> source{block + F::kPlanesAt};
     LECTERN_UNROLL
     for (int i = 0; i < 8; ++i) store(out.strip + (i * R + r) * 32, source.vector(i, 0));
   }
 }
 
-// totals[t][R * 8] += the block times tokens [token, token + T) of a tile of m. x: that block of activations.
+// totals[t][R * 8] += the block times tokens [token, token + T) of a tile.
 template <typename F, int T, int R>
-LECTERN_ALWAYS_INLINE void multiply(const Unpacked<R>& w, const uint8_t* x, int m, int token, float* totals) {
+LECTERN_ALWAYS_INLINE void multiply(const Unpacked<R>& w, const Activations32& x, int token, float* totals) {
   __m256i sums[T][R];
-  LECTERN_UNROLL
-  for (int t = 0; t < T; ++t) {
-    LECTERN_UNROLL
-    for (int r = 0; r < R; ++r) sums[t][r] = _mm256_setzero_si256();
-  }
-  F::template dot<T, R>(FromStrip<R>{w.strip}, x + token * 32, sums);
-  const uint8_t* scales = x + m * 32 + token * 4;
+  dot<F, T, R>(FromStrip<R>{w.strip}, x, token, sums);
   LECTERN_UNROLL
   for (int t = 0; t < T; ++t) {
     LECTERN_UNROLL
     for (int r = 0; r < R; ++r) {
       float* total = totals + (token + t) * R * 8 + r * 8;
       _mm256_store_ps(
-          total, add_scaled<F>(sums[t][r], w.scale[r], w.shift[r], scales + t * 4, m, _mm256_load_ps(total)));
+          total, add_scaled<F>(sums[t][r], w.scale[r], w.minimum[r], x, token + t, _mm256_load_ps(total)));
     }
   }
 }
@@ -162,13 +158,14 @@ void row_tiles(const MatmulArgs& args, int32_t row, int32_t token, int m) {
   for (int32_t b = 0; b < n_blocks; ++b, src += F::kBlockBytes, x += m * kBytesPer32) {
     Unpacked<R> unpacked;
     unpack_block<F, R>(src, w.row_tile_bytes, unpacked);
+    const Activations32 activations(x, m);
     int t = 0;
-    for (; t + 4 <= m; t += 4) multiply<F, 4, R>(unpacked, x, m, t, totals);
-    if (m - t == 3) multiply<F, 3, R>(unpacked, x, m, t, totals);
-    if (m - t == 2) multiply<F, 2, R>(unpacked, x, m, t, totals);
-    if (m - t == 1) multiply<F, 1, R>(unpacked, x, m, t, totals);
+    for (; t + 4 <= m; t += 4) multiply<F, 4, R>(unpacked, activations, t, totals);
+    if (m - t == 3) multiply<F, 3, R>(unpacked, activations, t, totals);
+    if (m - t == 2) multiply<F, 2, R>(unpacked, activations, t, totals);
+    if (m - t == 1) multiply<F, 1, R>(unpacked, activations, t, totals);
   }
-  write_out<R>(args, token, row, m, totals);
+  write_out<R * 8>(args, token, row, m, totals);
 }
 
 // -- one or two tokens: straight from the planes, the same arithmetic ---------------------------------------
@@ -185,20 +182,19 @@ void row_tile_few(const MatmulArgs& args, int32_t row, int32_t token) {
   for (int t = 0; t < T; ++t) totals[t] = _mm256_setzero_ps();
   for (int32_t b = 0; b < n_blocks; ++b, src += F::kBlockBytes, x += T * kBytesPer32) {
     prefetch<F::kBlockBytes>(src + kFarAhead);
+    const Activations32 activations(x, T);
     __m256i sums[T][1];
-    LECTERN_UNROLL
-    for (int t = 0; t < T; ++t) sums[t][0] = _mm256_setzero_si256();
-    F::template dot<T, 1>(typename F::Direct{src + F::kPlanesAt}, x, sums);
-    const __m256 scale = F::scale(src), shift = F::shift(src);
+    dot<F, T, 1>(Direct<F>{src + F::kPlanesAt}, activations, 0, sums);
+    const __m256 scale = scale_of<F>(src), minimum = minimum_of<F>(src);
     LECTERN_UNROLL
     for (int t = 0; t < T; ++t) {
-      totals[t] = add_scaled<F>(sums[t][0], scale, shift, x + T * 32 + t * 4, T, totals[t]);
+      totals[t] = add_scaled<F>(sums[t][0], scale, minimum, activations, t, totals[t]);
     }
   }
   alignas(32) float out[T * 8];
   LECTERN_UNROLL
   for (int t = 0; t < T; ++t) _mm256_store_ps(out + t * 8, totals[t]);
-  write_out<1>(args, token, row, T, out);
+  write_out<8>(args, token, row, T, out);
 }
 
 template <typename F>

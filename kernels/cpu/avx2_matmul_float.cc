@@ -76,7 +76,7 @@ void row_tiles(const MatmulArgs& args, int32_t row, int32_t token, int m) {
     for (; t + 4 <= m; t += 4) multiply<4, R>(weights, n, x + t * w.cols + c, w.cols, totals + t * R * 8);
     for (; t < m; ++t) multiply<1, R>(weights, n, x + t * w.cols + c, w.cols, totals + t * R * 8);
   }
-  write_out<R>(args, token, row, m, totals);
+  write_out<R * 8>(args, token, row, m, totals);
 }
 
 template <typename F>

@@ -6,27 +6,9 @@
 namespace lectern::avx2 {
 namespace {
 
-// kScales: integer scales a tile block of 32 columns, signed or not. A format has minima, or an offset that
-// all its quants carry.
-template <typename P, int scales_a_block, bool has_minima, int offset>
-struct SuperBlocks : P {
-  static constexpr int kScales = scales_a_block;
-  static constexpr bool kMinima = has_minima;
-  static constexpr int kOffset = offset;
-  static constexpr int kScaleBytes = 64 * kScales;  // of a super-block
-  static constexpr int kScalesAt = has_minima ? 2 * kHalves : kHalves;
-  static constexpr int kMinimaAt = kScalesAt + kScaleBytes;
-  static constexpr int kPlanesAt = kMinimaAt + (has_minima ? kScaleBytes : 0);
-  static constexpr int kSuperBlockBytes = kPlanesAt + 8 * P::kBytes;
-  // The pair sums must be widened where a scale ends.
-  static constexpr int kWidenAfter = P::kSteps < 8 / kScales ? P::kSteps : 8 / kScales;
-};
-
-using Q2_K = SuperBlocks<Planes<false, 2>, 2, true, 0>;
-using Q3_K = SuperBlocks<Planes<false, 3>, 2, false, 4>;
-using Q4_K = SuperBlocks<Planes<true, 0>, 1, true, 0>;
-using Q5_K = SuperBlocks<Planes<true, 1>, 1, true, 0>;
-using Q6_K = SuperBlocks<Planes<true, 2>, 2, false, 32>;
+// The pair sums must be widened where a scale ends.
+template <typename F>
+constexpr int kWidenAfter = steps(F::kBits) < 8 / F::kScales ? steps(F::kBits) : 8 / F::kScales;
 
 // The scales of tile block b as 16-bit factors: every row's twice, for the two halves of its 32-bit lane.
 template <typename F>
@@ -53,28 +35,16 @@ LECTERN_ALWAYS_INLINE __m256i pairs_of(const uint8_t* super_block, int i) {
   return _mm256_cvtepi8_epi16(load16(super_block + F::kScalesAt + i * 16));
 }
 
-// What the tokens of a tile share of a super-block of activations (avx2_layout.h).
-struct Activations256 {
-  Activations256(const uint8_t* block, int m)
-      : quants(block), scales(block + m * 256), sums_16(scales + m * 4), sums_32(sums_16 + m * 32) {}
-  // The pairs of sums of token t that a format wants, 4 bytes each.
-  template <typename F>
-  const uint8_t* pair_sums(int t) const {
-    return F::kScales == 1 ? sums_32 + t * 16 : sums_16 + t * 32;
-  }
-  const uint8_t *quants, *scales, *sums_16, *sums_32;
-};
-
 // d and dmin times the integer sums of a super-block.
 template <typename F>
 LECTERN_ALWAYS_INLINE __m256 scaled(__m256i sum, __m256i correction, __m256 d, __m256 dmin) {
   if constexpr (F::kMinima) {
     const __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), d);
     return _mm256_fnmadd_ps(_mm256_cvtepi32_ps(correction), dmin, product);
+  } else {
+    sum = _mm256_sub_epi32(sum, _mm256_slli_epi32(correction, log2(F::kOffset)));
+    return _mm256_mul_ps(_mm256_cvtepi32_ps(sum), d);
   }
-  constexpr int kShift = F::kOffset == 32 ? 5 : 2;
-  sum = _mm256_sub_epi32(sum, _mm256_slli_epi32(correction, kShift));
-  return _mm256_mul_ps(_mm256_cvtepi32_ps(sum), d);
 }
 
 // -- many tokens: super-blocks are unpacked first -----------------------------------------------------------
@@ -116,7 +86,7 @@ LECTERN_ALWAYS_INLINE void multiply(const Unpacked<F, R>& w, const Activations25
     for (int r = 0; r < R; ++r) sums[t][r] = corrections[t][r] = _mm256_setzero_si256();
   }
   for (int b = 0; b < 8; ++b) {
-    dot_block<T, R, F::kWidenAfter, F::kScales>(FromStrip<R>{w.strips[b]}, x.quants + token * 256 + b * 32,
+    dot_block<T, R, kWidenAfter<F>, F::kScales>(FromStrip<R>{w.strips[b]}, x.quants + token * 256 + b * 32,
                                                 256, w.scales[b][0], sums);
   }
   LECTERN_UNROLL
@@ -160,7 +130,7 @@ void row_tiles(const MatmulArgs& args, int32_t row, int32_t token, int m) {
     if (m - t == 2) multiply<F, 2, R>(unpacked, activations, t, totals);
     if (m - t == 1) multiply<F, 1, R>(unpacked, activations, t, totals);
   }
-  write_out<R>(args, token, row, m, totals);
+  write_out<R * 8>(args, token, row, m, totals);
 }
 
 // -- one or two tokens: straight from the planes, the same arithmetic ---------------------------------------
@@ -186,7 +156,7 @@ void row_tile_few(const MatmulArgs& args, int32_t row, int32_t token) {
       scales_of<F>(src, b, scales);
       const uint8_t* planes = src + F::kPlanesAt + b * F::kBytes;
       prefetch<F::kBytes>(planes + kFarAhead);
-      dot_block<T, 1, F::kWidenAfter, F::kScales>(FromPlanes<F>{planes}, activations.quants + b * 32, 256,
+      dot_block<T, 1, kWidenAfter<F>, F::kScales>(FromPlanes<F>{planes}, activations.quants + b * 32, 256,
                                                   scales, sums);
     }
     LECTERN_UNROLL
@@ -208,7 +178,7 @@ void row_tile_few(const MatmulArgs& args, int32_t row, int32_t token) {
   alignas(32) float out[T * 8];
   LECTERN_UNROLL
   for (int t = 0; t < T; ++t) _mm256_store_ps(out + t * 8, totals[t]);
-  write_out<1>(args, token, row, T, out);
+  write_out<8>(args, token, row, T, out);
 }
 
 template <typename F>

@@ -49,13 +49,12 @@ struct Place {
 
 void quantize_32(const float* x, const Place& place) {
   const float max = largest_magnitude<4>(x);
-  const float scale = max / 127.0f;
   const __m256i bytes = round_to_bytes(x, _mm256_set1_ps(max > 0.0f ? 127.0f / max : 0.0f));
   store(place.block + place.t * 32, bytes);
   const Sums sums = sum_halves(bytes);
-  auto* scales = reinterpret_cast<float*>(place.block + place.m * 32);
-  scales[place.t] = scale;
-  scales[place.m + place.t] = scale * static_cast<float>(sums.low + sums.high);
+  uint8_t* after_quants = place.block + place.m * 32;
+  reinterpret_cast<float*>(after_quants)[place.t] = max / 127.0f;
+  reinterpret_cast<int32_t*>(after_quants)[place.m + place.t] = -(sums.low + sums.high);
 }
 
 void quantize_256(const float* x, const Place& place) {

@@ -8,49 +8,15 @@
 // and the vpmaddwd multiplies by the block's integer scale on the way.
 #pragma once
 
-#include "kernels/cpu/avx2_layout.h"
 #include "kernels/cpu/avx2_math.h"
+#include "kernels/cpu/avx2_planes.h"
 
 namespace lectern::avx2 {
 namespace {
 
-// The planes of a format (avx2_layout.h) and what follows from them.
-template <bool nibbles, int high_bits>
-struct Planes {
-  static constexpr bool kNibbles = nibbles;
-  static constexpr int kHighBits = high_bits;  // bits above the nibbles, or all of them
-  static constexpr int kBits = (nibbles ? 4 : 0) + high_bits;
-  static constexpr int kBytes =
-      (nibbles ? kNibblePlane : 0) + (high_bits >= 2 ? kTwoBitPlane : 0) + high_bits % 2 * kOneBitPlane;
-  // vpmaddubsw results that may be added in 16 bits
-  static constexpr int kSteps = kBits <= 4 ? 8 : kBits == 5 ? 4 : 2;
-};
-
-// Moves bit `from` of every byte to bit `to`, its neighbours with it; the caller masks.
-LECTERN_ALWAYS_INLINE __m256i move_bits(__m256i v, int from, int to) {
-  return from < to ? _mm256_slli_epi16(v, to - from) : from > to ? _mm256_srli_epi16(v, from - to) : v;
-}
-
-// Vector i of a tile block; i is known to the compiler after unrolling.
-template <typename P>
-LECTERN_ALWAYS_INLINE __m256i unpack_vector(const uint8_t* planes, int i) {
-  constexpr int kLow = P::kNibbles ? 4 : 0;
-  __m256i w = _mm256_setzero_si256();
-  if constexpr (P::kNibbles) {
-    w = _mm256_and_si256(move_bits(load(planes + i % 4 * 32), i < 4 ? 0 : 4, 0), _mm256_set1_epi8(15));
-    planes += kNibblePlane;
-  }
-  if constexpr (P::kHighBits >= 2) {
-    const __m256i bits = move_bits(load(planes + i / 4 * 32), i % 4 * 2, kLow);
-    w = _mm256_or_si256(w, _mm256_and_si256(bits, _mm256_set1_epi8(3 << kLow)));
-    planes += kTwoBitPlane;
-  }
-  if constexpr (P::kHighBits % 2 == 1) {
-    constexpr int kTop = P::kBits - 1;
-    const __m256i bits = move_bits(load(planes), i, kTop);
-    w = _mm256_or_si256(w, _mm256_and_si256(bits, _mm256_set1_epi8(1 << kTop)));
-  }
-  return w;
+// vpmaddubsw results of quants of so many bits that may be added in 16 bits.
+constexpr int steps(int bits) {
+  return bits <= 4 ? 8 : bits == 5 ? 4 : 2;
 }
 
 // Where the vectors of R tile blocks come from: unpacked for many tokens, or straight from their planes for
@@ -63,14 +29,14 @@ struct FromStrip {
 template <typename P>
 struct FromPlanes {
   const uint8_t* planes;
-  LECTERN_ALWAYS_INLINE __m256i vector(int i, int) const { return unpack_vector<P>(planes, i); }
+  LECTERN_ALWAYS_INLINE __m256i vector(int i, int) const { return unpack_vector<P>(FromMemory{planes}, i); }
 };
 
 // Unpacks tile block r of R into a strip.
 template <typename P, int R>
 LECTERN_ALWAYS_INLINE void unpack(const uint8_t* planes, int r, uint8_t* strip) {
   LECTERN_UNROLL
-  for (int i = 0; i < 8; ++i) store(strip + (i * R + r) * 32, unpack_vector<P>(planes, i));
+  for (int i = 0; i < 8; ++i) store(strip + (i * R + r) * 32, unpack_vector<P>(FromMemory{planes}, i));
 }
 
 // sums[t][r] += 8 rows x 32 columns of row tile r times token t.
@@ -122,25 +88,24 @@ LECTERN_ALWAYS_INLINE void prefetch(const uint8_t* p) {
   for (int i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p + i), _MM_HINT_T0);
 }
 
-// Adds the finished sums of a tile of tokens to y, with the bias: totals[m][R * 8].
-template <int R>
+// Adds the finished sums of a tile of tokens to y, with the bias: totals[m][n_rows], of which those below
+// row_end exist.
+template <int n_rows>
 void write_out(const MatmulArgs& args, int32_t token, int32_t row, int m, const float* totals) {
-  for (int t = 0; t < m; ++t) {
+  const int32_t left = (args.row_end < args.w->rows ? args.row_end : args.w->rows) - row;
+  for (int t = 0; t < m; ++t, totals += n_rows) {
     float* y = args.y + (token + t) * args.y_stride + row;
-    const float* total = totals + t * R * 8;
-    if (row + R * 8 <= args.w->rows) {
-      for (int r = 0; r < R * 8; r += 8) {
-        __m256 sum = _mm256_loadu_ps(total + r);
-        if (args.bias != nullptr) sum = _mm256_add_ps(sum, _mm256_loadu_ps(args.bias + row + r));
-        if (args.accumulate) sum = _mm256_add_ps(sum, _mm256_loadu_ps(y + r));
-        _mm256_storeu_ps(y + r, sum);
-      }
-    } else {
-      for (int r = 0; r < args.w->rows - row; ++r) {
-        float sum = total[r];
-        if (args.bias != nullptr) sum = sum + args.bias[row + r];
-        y[r] = args.accumulate ? sum + y[r] : sum;
-      }
+    int32_t r = 0;
+    for (; r + 8 <= n_rows && r + 8 <= left; r += 8) {
+      __m256 sum = _mm256_loadu_ps(totals + r);
+      if (args.bias != nullptr) sum = _mm256_add_ps(sum, _mm256_loadu_ps(args.bias + row + r));
+      if (args.accumulate) sum = _mm256_add_ps(sum, _mm256_loadu_ps(y + r));
+      _mm256_storeu_ps(y + r, sum);
+    }
+    for (; r < n_rows && r < left; ++r) {
+      float sum = totals[r];
+      if (args.bias != nullptr) sum = sum + args.bias[row + r];
+      y[r] = args.accumulate ? sum + y[r] : sum;
     }
   }
 }

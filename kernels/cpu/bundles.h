@@ -6,6 +6,8 @@
 namespace lectern {
 
 extern const KernelTable kGenericKernels;
-extern const KernelTable kAvx2Kernels;  // only where the compiler targets x86-64
+// Only where the compiler targets x86-64:
+extern const KernelTable kAvx2Kernels;
+extern const KernelTable kAvx512VnniKernels;
 
 }  // namespace lectern

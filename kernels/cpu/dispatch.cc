@@ -12,7 +12,8 @@ namespace lectern {
 namespace {
 
 constexpr const KernelTable* kTables[] = {
-#if defined(LECTERN_BUNDLE_AVX2)
+#if defined(LECTERN_X86_BUNDLES)
+    &kAvx512VnniKernels,
     &kAvx2Kernels,
 #endif
     &kGenericKernels,

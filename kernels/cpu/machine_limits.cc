@@ -6,8 +6,8 @@
 
 namespace lectern {
 
-#ifdef LECTERN_BUNDLE_AVX2
-extern const MachineLimits kAvx2Limits;
+#ifdef LECTERN_X86_BUNDLES
+extern const MachineLimits kAvx2Limits, kAvx512VnniLimits;
 #endif
 
 namespace {
@@ -43,7 +43,8 @@ constexpr MachineLimits kGenericLimits = {int8_products, read};
 }  // namespace
 
 const MachineLimits& machine_limits() {
-#ifdef LECTERN_BUNDLE_AVX2
+#ifdef LECTERN_X86_BUNDLES
+  if ((detect_cpu_features() & kFeatureAvx512Vnni) != 0) return kAvx512VnniLimits;
   if ((detect_cpu_features() & kFeatureAvx2) != 0) return kAvx2Limits;
 #endif
   return kGenericLimits;

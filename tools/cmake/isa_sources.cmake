@@ -4,6 +4,8 @@
 # whole program. Link-time optimisation stays off for the same reason; tests/lint checks the objects with nm.
 set(LECTERN_ISA_FLAGS_generic "")
 set(LECTERN_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
+set(LECTERN_ISA_FLAGS_avx512vnni ${LECTERN_ISA_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
+  -Wno-uninitialized)  # GCC 12 warns of its own avx512fintrin.h (GCC bug 105593)
 set(LECTERN_ISA_OPTIONS -O3)
 if(LECTERN_FUZZ)
   set(LECTERN_ISA_OPTIONS -O1 -fno-sanitize=all)  # no target multiplies, and instrumenting the tiles takes Clang minutes

@@ -1,0 +1,13 @@
+// The functions that the AVX-512 VNNI bundle has of its own; for the rest its table takes those of the AVX2
+// bundle. Contracts as in kernel_table.h.
+#pragma once
+
+#include "kernels/cpu/kernel_table.h"
+
+namespace lectern::avx512vnni {
+
+void matmul(const MatmulArgs& args);               // of every format
+void matmul_blocks(const MatmulArgs& args);        // weights in blocks of 32
+void matmul_super_blocks(const MatmulArgs& args);  // weights in super-blocks of 256
+
+}  // namespace lectern::avx512vnni
