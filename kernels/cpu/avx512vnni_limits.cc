@@ -11,6 +11,7 @@ constexpr int kChains = 12;  // independent sums, enough to hide the latency of 
 uint64_t int8_products(uint64_t rounds) {
   __m512i sums[kChains];
   const __m512i a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(5);
+#pragma GCC unroll 12
   for (int i = 0; i < kChains; ++i) sums[i] = _mm512_setzero_si512();
   for (uint64_t r = 0; r < rounds; ++r) {
 #pragma GCC unroll 12
@@ -25,6 +26,7 @@ uint64_t int8_products(uint64_t rounds) {
 uint64_t read(const void* data, size_t n) {
   constexpr int kVectors = 4;
   __m512i sums[kVectors];
+#pragma GCC unroll 4
   for (int i = 0; i < kVectors; ++i) sums[i] = _mm512_setzero_si512();
   const auto* at = static_cast<const __m512i*>(data);
   for (const auto* end = at + n / 64; at < end; at += kVectors) {

@@ -103,11 +103,11 @@ struct Kernel {
   template <int T, int V>
   static LECTERN_ALWAYS_INLINE void multiply(const Unpacked<V>& w, const Activations256& x, int token,
                                              float* totals) {
-    __m512i sums[T][V], corrections[T][V];
+    __m512i sums[T][V];
     LECTERN_UNROLL
     for (int t = 0; t < T; ++t) {
       LECTERN_UNROLL
-      for (int v = 0; v < V; ++v) sums[t][v] = corrections[t][v] = _mm512_setzero_si512();
+      for (int v = 0; v < V; ++v) sums[t][v] = _mm512_setzero_si512();
     }
     for (int b = 0; b < 8; ++b) {
       const auto scale = [&](int k, int v) __attribute__((always_inline)) {
@@ -117,19 +117,19 @@ struct Kernel {
     }
     LECTERN_UNROLL
     for (int t = 0; t < T; ++t) {
+      __m512i corrections[V];
+      LECTERN_UNROLL
+      for (int v = 0; v < V; ++v) corrections[v] = _mm512_setzero_si512();
       LECTERN_UNROLL
       for (int i = 0; i < kPairs; ++i) {
         const __m512i pair = broadcast4(x.pair_sums<F>(token + t) + i * 4);
         LECTERN_UNROLL
-        for (int v = 0; v < V; ++v) {
-          corrections[t][v] = _mm512_dpwssd_epi32(corrections[t][v], w.pairs[i][v], pair);
-          keep_order(corrections[t][v]);
-        }
+        for (int v = 0; v < V; ++v) corrections[v] = _mm512_dpwssd_epi32(corrections[v], w.pairs[i][v], pair);
       }
       LECTERN_UNROLL
       for (int v = 0; v < V; ++v) {
         float* total = totals + ((token + t) * V + v) * kRows;
-        _mm512_store_ps(total, add_scaled<F>(_mm512_load_ps(total), sums[t][v], corrections[t][v], w.d[v],
+        _mm512_store_ps(total, add_scaled<F>(_mm512_load_ps(total), sums[t][v], corrections[v], w.d[v],
                                              w.dmin[v], x, token + t));
       }
     }
