@@ -4,9 +4,12 @@
 #include <initializer_list>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace lectern {
 namespace {
+
+constexpr size_t kMaxPlaceBytes = 200;  // of where something stands, for errors
 
 // One thing still to be compiled; a stack of these stands in for recursion.
 struct Task {
@@ -18,6 +21,12 @@ struct Task {
 
 [[noreturn]] void fail(ErrorCode code, const std::string& where, const std::string& why) {
   throw Error(code, "JSON schema, " + where + ": " + why);
+}
+
+// Where a part stands. Long and deep names are cut: every property at hand keeps its place.
+std::string place(const std::string& where, std::string_view name) {
+  return std::string(
+      utf8::prefix(where + "." + std::string(utf8::prefix(name, kMaxPlaceBytes)), kMaxPlaceBytes));
 }
 
 bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
@@ -160,7 +169,7 @@ class SchemaCompiler {
     std::string separator = "{";
     for (const auto& [name, value] : properties->items()) {
       parts.push_back({Task::Kind::kLiteral, nullptr, separator + dump_json(Json(name)) + ": "});
-      parts.push_back({Task::Kind::kSchema, &value, where + "." + name});
+      parts.push_back({Task::Kind::kSchema, &value, place(where, name)});
       separator = ", ";
     }
     parts.push_back({Task::Kind::kLiteral, nullptr, parts.empty() ? "{}" : "}"});
@@ -187,7 +196,7 @@ class SchemaCompiler {
     const Range count = read_range(schema, "minItems", "maxItems", kDefaultMaxItems, where);
     automaton_.begin_array(count.min, count.max);
     tasks_.push_back({Task::Kind::kEndArray, nullptr, {}});
-    tasks_.push_back({Task::Kind::kSchema, &*items, where + ".items"});
+    tasks_.push_back({Task::Kind::kSchema, &*items, place(where, "items")});
   }
 
   GrammarAutomaton automaton_;

@@ -140,6 +140,13 @@ TEST_CASE("schema: what is not supported is named, with its place") {
              Contains("larger"));
 }
 
+TEST_CASE("schema: long names are cut in errors") {
+  const std::string name(100'000, 'n');
+  const std::string schema =
+      R"({"type":"object","properties":{")" + name + R"(":{"type":"object","properties":{"x":{}}}}})";
+  CHECK(error_of(schema, ErrorCode::kUnsupported).size() < 400);
+}
+
 TEST_CASE("schema: deep and large ones are refused, not followed down") {
   std::string deep = R"({"type":"null"})";
   for (int i = 0; i < 7; ++i) deep = R"({"type":"array","items":)" + deep + "}";
