@@ -46,6 +46,9 @@ constexpr int kBytesPer256 = 256 + 4 + 32 + 16;  // of one token
 // A tile of activations should stay in half a megabyte of L2 while the weights stream past.
 constexpr int kMaxTokenTile = 64;
 
+// So many tokens meet the weights straight from their planes.
+constexpr int kFewTokens = 4;
+
 namespace {
 
 inline Activations activations_of(DType dtype) {

@@ -168,7 +168,7 @@ void row_tiles(const MatmulArgs& args, int32_t row, int32_t token, int m) {
   write_out<R * 8>(args, token, row, m, totals);
 }
 
-// -- one or two tokens: straight from the planes, the same arithmetic ---------------------------------------
+// -- few tokens: straight from the planes, the same arithmetic ----------------------------------------------
 
 template <typename F, int T>
 void row_tile_few(const MatmulArgs& args, int32_t row, int32_t token) {
@@ -198,15 +198,21 @@ void row_tile_few(const MatmulArgs& args, int32_t row, int32_t token) {
 }
 
 template <typename F>
+void row_tile_few(const MatmulArgs& args, int32_t row, int32_t token, int m) {
+  if (m == 1) return row_tile_few<F, 1>(args, row, token);
+  if (m == 2) return row_tile_few<F, 2>(args, row, token);
+  if (m == 3) return row_tile_few<F, 3>(args, row, token);
+  row_tile_few<F, 4>(args, row, token);
+}
+
+template <typename F>
 void matmul_format(const MatmulArgs& args) {
   const int tile = token_tile(args.w->cols);
   for (int32_t token = 0; token < args.n_tokens; token += tile) {
     const int m = args.n_tokens - token < tile ? args.n_tokens - token : tile;
     int32_t row = args.row_begin;
     if (m <= kFewTokens) {
-      for (; row < args.row_end; row += kRowTile) {
-        m == 1 ? row_tile_few<F, 1>(args, row, token) : row_tile_few<F, 2>(args, row, token);
-      }
+      for (; row < args.row_end; row += kRowTile) row_tile_few<F>(args, row, token, m);
       continue;
     }
     for (; row + kRowTile < args.row_end; row += 2 * kRowTile) row_tiles<F, 2>(args, row, token, m);

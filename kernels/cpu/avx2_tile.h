@@ -20,7 +20,7 @@ constexpr int steps(int bits) {
 }
 
 // Where the vectors of R tile blocks come from: unpacked for many tokens, or straight from their planes for
-// one or two.
+// few.
 template <int R>
 struct FromStrip {
   const uint8_t* strip;  // [8 vectors][R][32 bytes]
@@ -78,7 +78,6 @@ LECTERN_ALWAYS_INLINE void dot_block(const Source& source, const uint8_t* q, int
 
 // Weights stream past once; asking for them early hides the memory behind the arithmetic. Bytes ahead: one or
 // two tokens are done with a line in a few cycles, many tokens take long over it.
-constexpr int kFewTokens = 2;
 constexpr int64_t kFarAhead = 8192;
 constexpr int64_t kAhead = 2048;
 

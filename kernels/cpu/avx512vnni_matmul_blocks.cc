@@ -113,29 +113,6 @@ struct Kernel {
     }
     avx2::write_out<V * kRows>(panel.args, panel.token, panel.row, m, totals);
   }
-
-  template <int T>
-  static void few(const Panel& panel) {
-    const int32_t n_blocks = panel.args.w->cols / 32;
-    const uint8_t* x = panel.activations(int64_t{kBytesPer32} * n_blocks);
-    __m512 totals[T];
-    LECTERN_UNROLL
-    for (int t = 0; t < T; ++t) totals[t] = _mm512_setzero_ps();
-    TilePair block = panel.pair(0);
-    for (int32_t b = 0; b < n_blocks; ++b, block = block + F::kBlockBytes, x += T * kBytesPer32) {
-      block.prefetch<F::kBlockBytes>(avx2::kFarAhead);
-      const Activations32 activations(x, T);
-      __m512i sums[T][1];
-      dot<F, T, 1>(unsigned_quants<F>(block + F::kPlanesAt), activations, 0, sums);
-      const Factors<F> factors(block);
-      LECTERN_UNROLL
-      for (int t = 0; t < T; ++t) totals[t] = factors.add_to(totals[t], sums[t][0], activations, t);
-    }
-    alignas(64) float out[T * kRows];
-    LECTERN_UNROLL
-    for (int t = 0; t < T; ++t) _mm512_store_ps(out + t * kRows, totals[t]);
-    avx2::write_out<kRows>(panel.args, panel.token, panel.row, T, out);
-  }
 };
 
 }  // namespace

@@ -154,48 +154,6 @@ struct Kernel {
     }
     avx2::write_out<V * kRows>(panel.args, panel.token, panel.row, m, totals);
   }
-
-  template <int T>
-  static void few(const Panel& panel) {
-    const int32_t n_super_blocks = panel.args.w->cols / 256;
-    const uint8_t* x = panel.activations(int64_t{kBytesPer256} * n_super_blocks);
-    __m512 totals[T];
-    LECTERN_UNROLL
-    for (int t = 0; t < T; ++t) totals[t] = _mm512_setzero_ps();
-    TilePair src = panel.pair(0);
-    for (int32_t s = 0; s < n_super_blocks; ++s, src = src + F::kSuperBlockBytes, x += T * kBytesPer256) {
-      const Activations256 activations(x, T);
-      __m512i sums[T][1], corrections[T];
-      LECTERN_UNROLL
-      for (int t = 0; t < T; ++t) sums[t][0] = corrections[t] = _mm512_setzero_si512();
-      for (int b = 0; b < 8; ++b) {
-        const TilePair planes = src + F::kPlanesAt + b * F::kBytes;
-        planes.prefetch<F::kBytes>(avx2::kFarAhead);
-        const auto scale = [&](int k, int) __attribute__((always_inline)) {
-          return scale_of<F>(src, b, k);
-        };
-        dot_block<F, T, 1>(FromPlanes<F>{planes}, scale, activations.quants + b * 32, sums);
-      }
-      LECTERN_UNROLL
-      for (int i = 0; i < kPairs; ++i) {
-        const __m512i pairs = pairs_of<F>(src, i);
-        LECTERN_UNROLL
-        for (int t = 0; t < T; ++t) {
-          const __m512i pair = broadcast4(activations.pair_sums<F>(t) + i * 4);
-          corrections[t] = _mm512_dpwssd_epi32(corrections[t], pairs, pair);
-        }
-      }
-      const __m512 d = src.halves(0), dmin = F::kMinima ? src.halves(kHalves) : d;
-      LECTERN_UNROLL
-      for (int t = 0; t < T; ++t) {
-        totals[t] = add_scaled<F>(totals[t], sums[t][0], corrections[t], d, dmin, activations, t);
-      }
-    }
-    alignas(64) float out[T * kRows];
-    LECTERN_UNROLL
-    for (int t = 0; t < T; ++t) _mm512_store_ps(out + t * kRows, totals[t]);
-    avx2::write_out<kRows>(panel.args, panel.token, panel.row, T, out);
-  }
 };
 
 }  // namespace

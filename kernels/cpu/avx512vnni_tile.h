@@ -114,7 +114,6 @@ LECTERN_ALWAYS_INLINE void dot_vectors(const Source& source, const uint8_t* q, i
 
 // -- the order of the work ----------------------------------------------------------------------------------
 
-constexpr int kFewTokens = 4;   // so many meet the weights straight from their planes
 constexpr int kPanelTiles = 4;  // row tiles that are unpacked together for more
 
 // Some row tiles of a matrix and some tokens that meet them.
@@ -136,33 +135,17 @@ struct Panel {
   }
 };
 
-// Calls Kernel::many<V>(panel) with V pairs of row tiles, or Kernel::few<T>(panel) with one pair and T
-// tokens.
+// Calls Kernel::many<V>(panel) with V pairs of row tiles for all of a product.
 template <typename Kernel>
 void for_panels(const MatmulArgs& args) {
   const int32_t tile = avx2::token_tile(args.w->cols);
   for (int32_t token = 0; token < args.n_tokens; token += tile) {
     const int m = args.n_tokens - token < tile ? args.n_tokens - token : tile;
-    const int32_t step = (m <= kFewTokens ? 2 : kPanelTiles) * kRowTile;
-    for (int32_t row = args.row_begin; row < args.row_end; row += step) {
-      const int32_t rows = args.row_end - row < step ? args.row_end - row : step;
+    constexpr int32_t kStep = kPanelTiles * kRowTile;
+    for (int32_t row = args.row_begin; row < args.row_end; row += kStep) {
+      const int32_t rows = args.row_end - row < kStep ? args.row_end - row : kStep;
       const Panel panel = {args, row, token, (rows + kRowTile - 1) / kRowTile, m};
-      switch (m) {
-        case 1:
-          Kernel::template few<1>(panel);
-          break;
-        case 2:
-          Kernel::template few<2>(panel);
-          break;
-        case 3:
-          Kernel::template few<3>(panel);
-          break;
-        case 4:
-          Kernel::template few<4>(panel);
-          break;
-        default:
-          panel.n_tiles > 2 ? Kernel::template many<2>(panel) : Kernel::template many<1>(panel);
-      }
+      panel.n_tiles > 2 ? Kernel::template many<2>(panel) : Kernel::template many<1>(panel);
     }
   }
 }
