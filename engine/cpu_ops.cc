@@ -8,6 +8,9 @@ namespace {
 // Enough tasks that threads which were held up do not keep the others waiting, few enough that a task is
 // worth its overhead.
 constexpr int kTasksPerThread = 12;
+// Row tiles that the kernels take together at best, so shares are multiples of it where there are rows
+// enough.
+constexpr int kPanelTiles = 4;
 // Rows of activations a task takes at least: rows are short work.
 constexpr int kMinRows = 4;
 
@@ -44,8 +47,10 @@ void CpuOps::quantize(std::span<const QuantizeJob> jobs) {
 void CpuOps::matmul(std::span<const MatmulJob> jobs) {
   int64_t total_tiles = 0;
   for (const MatmulJob& job : jobs) total_tiles += (job.w->rows + kRowTile - 1) / kRowTile;
-  const int step =
-      kRowTile * static_cast<int>(std::max<int64_t>(1, total_tiles / (2 * kTasksPerThread * pool_.size())));
+  int64_t step_tiles = std::max<int64_t>(1, total_tiles / (2 * kTasksPerThread * pool_.size()));
+  if (total_tiles >= kPanelTiles * kTasksPerThread * pool_.size() / 2)
+    step_tiles = (step_tiles + kPanelTiles - 1) / kPanelTiles * kPanelTiles;
+  const int step = kRowTile * static_cast<int>(step_tiles);
   tasks_.clear();
   for (size_t j = 0; j < jobs.size(); ++j) {
     for (int begin = 0; begin < jobs[j].w->rows; begin += step) {
