@@ -8,7 +8,7 @@
 namespace lectern::bench {
 
 struct Limits {
-  double int8_ops;    // a second: vpmaddubsw + vpaddw on registers, 64 operations a pair
+  double int8_ops;    // a second: products of bytes in registers (kernels/cpu/machine_limits.h)
   double float_ops;   // a second: fused multiply-adds on registers, 16 operations each
   double read_bytes;  // a second, from memory that no cache holds
 };
@@ -16,7 +16,6 @@ struct Limits {
 const Limits& limits();
 
 // The loops themselves (limits_avx2.cc). Each returns something, so that it cannot be left out.
-int32_t int8_loop(int64_t n);                       // n * 8 * 64 operations
 float float_loop(int64_t n);                        // n * 10 * 16 operations
 int32_t read_loop(const void* data, size_t bytes);  // bytes: a multiple of 256
 

@@ -4,25 +4,6 @@
 
 namespace lectern::bench {
 
-int32_t int8_loop(int64_t n) {
-  __m256i x = _mm256_set1_epi8(3), y = _mm256_set1_epi8(5);
-  __m256i sums[8];
-#pragma GCC unroll 8
-  for (int k = 0; k < 8; ++k) sums[k] = _mm256_setzero_si256();
-  for (int64_t i = 0; i < n; ++i) {
-#pragma GCC unroll 8
-    for (int k = 0; k < 8; ++k) {
-      asm("" : "+x"(x));  // a new product each time, as far as the compiler knows
-      sums[k] = _mm256_add_epi16(sums[k], _mm256_maddubs_epi16(x, y));
-      asm("" : "+x"(sums[k]));
-    }
-  }
-  __m256i total = sums[0];
-#pragma GCC unroll 8
-  for (int i = 1; i < 8; ++i) total = _mm256_add_epi16(total, sums[i]);
-  return _mm256_extract_epi32(total, 0);
-}
-
 float float_loop(int64_t n) {
   __m256 x = _mm256_set1_ps(0.5f), y = _mm256_set1_ps(0.25f);
   __m256 sums[10];
