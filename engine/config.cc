@@ -1,5 +1,6 @@
 #include "engine/config.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -45,6 +46,22 @@ class Checker {
 
 }  // namespace
 
+int Qwen2Config::context_tokens() const {
+  if (rope_scaling) {
+    const double tokens = double{rope_scaling->factor} * rope_scaling->original_max_position_embeddings;
+    return static_cast<int>(std::min(tokens, double{kMaxPositions}));
+  }
+  if (dual_chunk_attention) return std::min(max_position_embeddings, dual_chunk_attention->chunk_size);
+  return max_position_embeddings;
+}
+
+std::string Qwen2Config::context_note() const {
+  if (rope_scaling || context_tokens() == max_position_embeddings) return "";
+  return "the model reads " + std::to_string(max_position_embeddings) +
+         " tokens with Dual Chunk Attention, which Lectern does not run yet; its context is limited to " +
+         std::to_string(context_tokens());
+}
+
 void validate(const Qwen2Config& c, const std::string& origin) {
   const Checker check(origin);
   check.range("hidden_size", c.hidden_size, 1, kMaxHiddenSize);
@@ -63,6 +80,14 @@ void validate(const Qwen2Config& c, const std::string& origin) {
     check.range("rope_scaling.factor", c.rope_scaling->factor, 1.0f, kMaxYarnFactor);
     check.range("rope_scaling.original_max_position_embeddings",
                 c.rope_scaling->original_max_position_embeddings, 1, kMaxPositions);
+  }
+  if (c.dual_chunk_attention) {
+    check.range("dual_chunk_attention_config.chunk_size", c.dual_chunk_attention->chunk_size, 1,
+                kMaxPositions);
+    check.range("dual_chunk_attention_config.local_size", c.dual_chunk_attention->local_size, 1,
+                c.dual_chunk_attention->chunk_size);
+    check.range("dual_chunk_attention_config.original_max_position_embeddings",
+                c.dual_chunk_attention->original_max_position_embeddings, 0, kMaxPositions);
   }
   if (c.architecture == Architecture::kQwen2) {
     check.range("intermediate_size", c.intermediate_size, 1, kMaxIntermediateSize);

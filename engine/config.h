@@ -17,6 +17,14 @@ struct YarnScaling {
   int original_max_position_embeddings = 0;
 };
 
+// How the 1M models reach beyond their training: Dual Chunk Attention (arXiv:2402.17463). Up to chunk_size
+// tokens it is the ordinary attention.
+struct DualChunkAttention {
+  int chunk_size = 0;
+  int local_size = 0;
+  int original_max_position_embeddings = 0;
+};
+
 struct Qwen2Config {
   Architecture architecture = Architecture::kQwen2;
   std::string name;  // general.name of a GGUF or the folder's name
@@ -30,9 +38,10 @@ struct Qwen2Config {
   int vocab_size = 0;  // rows of the embedding; may exceed the tokenizer's size, those ids are never produced
   float rms_norm_eps = 0;
   float rope_theta = 0;
-  int max_position_embeddings = 0;
+  int max_position_embeddings = 0;  // as the file says; context_tokens() is what runs
   bool tie_word_embeddings = false;
   std::optional<YarnScaling> rope_scaling;
+  std::optional<DualChunkAttention> dual_chunk_attention;
 
   // Mixture of experts (kQwen2Moe): every layer is sparse.
   int num_experts = 0;
@@ -44,6 +53,14 @@ struct Qwen2Config {
   int group_size() const { return num_attention_heads / num_key_value_heads; }  // query heads per KV head
   int q_size() const { return num_attention_heads * head_dim; }
   int kv_size() const { return num_key_value_heads * head_dim; }
+
+  // The longest sequence that the model was made for and that Lectern runs: factor *
+  // original_max_position_embeddings where the config asks for YaRN, whatever max_position_embeddings says
+  // (Qwen2.5's cards add the scaling and leave it at 32,768), at most chunk_size with Dual Chunk Attention,
+  // which Lectern does not run yet, else max_position_embeddings.
+  int context_tokens() const;
+  // What of the model's context does not run, and why, in one line for people; empty when all of it does.
+  std::string context_note() const;
 };
 
 // Throws Error(kCorrupt) naming `origin` and the field when a value is missing, absurd or inconsistent.

@@ -98,6 +98,16 @@ void read_rope(const ConfigReader& top, const std::string& origin, Qwen2Config& 
       rope.real("factor"), rope.integer_or("original_max_position_embeddings", c.max_position_embeddings)};
 }
 
+void read_dual_chunk_attention(const ConfigReader& top, const std::string& origin, Qwen2Config& c) {
+  const Json* found = top.find("dual_chunk_attention_config");
+  if (found == nullptr) return;
+  const ConfigReader json(*found, origin + ": dual_chunk_attention_config");
+  c.dual_chunk_attention = DualChunkAttention{
+      .chunk_size = json.integer("chunk_size"),
+      .local_size = json.integer("local_size"),
+      .original_max_position_embeddings = json.integer_or("original_max_position_embeddings", 0)};
+}
+
 void read_experts(const ConfigReader& json, Qwen2Config& c) {
   c.num_experts = json.integer("num_experts");
   c.num_experts_per_tok = json.integer("num_experts_per_tok");
@@ -148,6 +158,7 @@ Qwen2Config read_config_json(std::string_view text, const std::string& origin) {
   c.max_position_embeddings = json.integer("max_position_embeddings");
   c.tie_word_embeddings = json.boolean_or("tie_word_embeddings", false);
   read_rope(json, origin, c);
+  read_dual_chunk_attention(json, origin, c);
   if (c.architecture == Architecture::kQwen2)
     c.intermediate_size = json.integer("intermediate_size");
   else

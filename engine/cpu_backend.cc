@@ -17,7 +17,7 @@ constexpr int kSparePages = 8;
 // The cache may take a quarter of what memory the weights leave.
 int64_t default_kv_tokens(const Qwen2Config& config) {
   const int64_t affordable = available_memory_bytes() / 4 / CpuKv::bytes_per_token(config);
-  return std::clamp<int64_t>(affordable, kKvPageTokens, config.max_position_embeddings);
+  return std::clamp<int64_t>(affordable, kKvPageTokens, config.context_tokens());
 }
 
 BackendOptions completed(BackendOptions options, const Qwen2Config& config) {

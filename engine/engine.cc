@@ -23,13 +23,12 @@ struct Engine::Impl {
         cache(*backend) {}
 
   int context_tokens() const {
-    return static_cast<int>(
-        std::min<int64_t>(file->config().max_position_embeddings, backend->options().kv_tokens));
+    return static_cast<int>(std::min<int64_t>(file->config().context_tokens(), backend->options().kv_tokens));
   }
 
   void check_fits(size_t n_tokens, const std::string& what) const {
     if (n_tokens <= static_cast<size_t>(context_tokens())) return;
-    const bool cache_is_smaller = context_tokens() < file->config().max_position_embeddings;
+    const bool cache_is_smaller = context_tokens() < file->config().context_tokens();
     throw Error(ErrorCode::kResourceExhausted,
                 what + " are " + std::to_string(n_tokens) + " tokens, " +
                     (cache_is_smaller ? "the KV cache holds " : "the model's context is ") +

@@ -15,6 +15,10 @@ namespace {
 
 constexpr int64_t kMaxParts = 999;
 
+// GGUF has no keys for Dual Chunk Attention, so converters drop it and leave the 1,010,000 tokens that it
+// makes possible in context_length. Only those models go beyond the 262,144 tokens they were trained on.
+constexpr DualChunkAttention kMillionModels = {262144, 8192, 262144};
+
 [[noreturn]] void fail(const GgufFile& file, ErrorCode code, const std::string& why) {
   throw Error(code, file.origin() + ": " + why);
 }
@@ -101,6 +105,8 @@ Qwen2Config read_config(const GgufFile& file, const TensorTable& tensors, const 
   c.rope_theta = static_cast<float>(file.real(prefix + "rope.freq_base"));
   c.max_position_embeddings = read_int(file, prefix + "context_length");
   c.rope_scaling = read_rope_scaling(file, prefix);
+  if (!c.rope_scaling && c.max_position_embeddings > kMillionModels.chunk_size)
+    c.dual_chunk_attention = kMillionModels;
   c.tie_word_embeddings = tensors.find(head_name(TensorNaming::kGguf)) == tensors.end();
   if (c.architecture == Architecture::kQwen2)
     c.intermediate_size = read_int(file, prefix + "feed_forward_length");

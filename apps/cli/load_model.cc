@@ -13,6 +13,7 @@ std::unique_ptr<Engine> load_model(Program& program) {
   auto engine = Engine::load(resolve_model(model_name(program)),
                              {.backend = {.n_threads = program.options.threads}}, out.progress());
   out.end_progress();
+  if (const std::string note = engine->config().context_note(); !note.empty()) out.note(note);
   return engine;
 }
 

@@ -97,6 +97,46 @@ TEST_CASE("config.json: the newer way of writing rotary embeddings") {
   CHECK(model->config().rope_scaling->original_max_position_embeddings == 256);
 }
 
+TEST_CASE(
+    "config.json: YaRN's context is its factor times the original one whatever the model's limit says") {
+  for (const int max_position_embeddings : {32768, 131072, 40000}) {
+    const Folder folder;
+    folder.change("config.json", [&](Json& json) {
+      json["max_position_embeddings"] = max_position_embeddings;
+      json["rope_scaling"] = {{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32768}};
+    });
+    CHECK(folder.open()->config().context_tokens() == 131072);
+    CHECK(folder.open()->config().context_note().empty());
+  }
+  const Folder absurd;
+  absurd.set("rope_scaling",
+             {{"type", "yarn"}, {"factor", 4096.0}, {"original_max_position_embeddings", 1 << 26}});
+  CHECK(absurd.open()->config().context_tokens() == 1 << 26);
+}
+
+TEST_CASE("config.json: Dual Chunk Attention limits the context to what runs without it and says so") {
+  const Folder folder;
+  folder.change("config.json", [](Json& json) {
+    json["max_position_embeddings"] = 1'010'000;
+    json["dual_chunk_attention_config"] = {
+        {"chunk_size", 262144}, {"local_size", 8192}, {"original_max_position_embeddings", 262144}};
+  });
+  const auto model = folder.open();
+  REQUIRE(model->config().dual_chunk_attention);
+  CHECK(model->config().dual_chunk_attention->local_size == 8192);
+  CHECK(model->config().context_tokens() == 262144);
+  CHECK_THAT(model->config().context_note(),
+             Contains("1010000") && Contains("Dual Chunk Attention") && Contains("limited to 262144"));
+  folder.set("max_position_embeddings", 8192);
+  CHECK(folder.open()->config().context_tokens() == 8192);
+  CHECK(folder.open()->config().context_note().empty());
+
+  check_refused("dual_chunk_attention_config", 7, "dual_chunk_attention_config");
+  check_refused("dual_chunk_attention_config", {{"chunk_size", 64}}, "local_size");
+  check_refused("dual_chunk_attention_config", {{"chunk_size", 0}, {"local_size", 1}}, "chunk_size");
+  check_refused("dual_chunk_attention_config", {{"chunk_size", 64}, {"local_size", 65}}, "local_size");
+}
+
 TEST_CASE("a tied model's own copy of the head is left alone") {
   const Folder folder("qwen2moe_shared");
   folder.set("tie_word_embeddings", true);

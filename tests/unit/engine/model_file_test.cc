@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <optional>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -190,6 +191,27 @@ TEST_CASE("sizes that cannot be are refused, by the name of the field") {
   error_of("qwen2.vocab_size", u32(absurd), "vocab_size");
   error_of("qwen2.attention.value_length", u32(absurd), "value_length");
   error_of("qwen2.rope.dimension_count", u32(absurd), "dimension_count");
+}
+
+TEST_CASE("the context is what the model was made for and Lectern runs") {
+  const auto config_of = [](uint32_t context_length, std::optional<float> yarn_factor) {
+    return open_changed([&](Builder& b) {
+             b.set("qwen2.context_length", u32(context_length));
+             if (!yarn_factor) return;
+             b.set("qwen2.rope.scaling.type", str("yarn"))
+                 .set("qwen2.rope.scaling.factor", f32(*yarn_factor));
+             b.set("qwen2.rope.scaling.original_context_length", u32(32768));
+           })
+        ->config();
+  };
+  CHECK(config_of(32768, {}).context_tokens() == 32768);
+  CHECK(config_of(262144, {}).context_tokens() == 262144);
+  CHECK(config_of(32768, 4.0f).context_tokens() == 131072);
+  CHECK(config_of(131072, 4.0f).context_tokens() == 131072);
+  CHECK(config_of(1'010'000, 32.0f).context_note().empty());
+  // The 1M models, whose settings of Dual Chunk Attention no key of GGUF holds.
+  CHECK(config_of(1'010'000, {}).context_tokens() == 262144);
+  CHECK_THAT(config_of(1'010'000, {}).context_note(), Contains("limited to 262144"));
 }
 
 TEST_CASE("numbers that would poison the arithmetic are refused") {
