@@ -23,6 +23,21 @@ uint64_t int8_products(uint64_t rounds) {
   return rounds * kChains * 64 * 2;
 }
 
+uint64_t float_products(uint64_t rounds) {
+  const __m512 a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(0.25f);
+  __m512 sums[kChains];
+#pragma GCC unroll 12
+  for (int i = 0; i < kChains; ++i) sums[i] = _mm512_setzero_ps();
+  for (uint64_t r = 0; r < rounds; ++r) {
+#pragma GCC unroll 12
+    for (int i = 0; i < kChains; ++i) {
+      sums[i] = _mm512_fmadd_ps(a, b, sums[i]);
+      __asm__ volatile("" : "+v"(sums[i]));
+    }
+  }
+  return rounds * kChains * 16 * 2;
+}
+
 uint64_t read(const void* data, size_t n) {
   constexpr int kVectors = 4;
   __m512i sums[kVectors];
@@ -40,6 +55,6 @@ uint64_t read(const void* data, size_t n) {
 }  // namespace
 
 extern const MachineLimits kAvx512VnniLimits;
-constinit const MachineLimits kAvx512VnniLimits = {int8_products, read};
+constinit const MachineLimits kAvx512VnniLimits = {int8_products, float_products, read};
 
 }  // namespace lectern

@@ -28,6 +28,16 @@ uint64_t int8_products(uint64_t rounds) {
   return rounds * 2 * kNumbers;
 }
 
+uint64_t float_products(uint64_t rounds) {
+  constexpr int kNumbers = 64;
+  float sums[kNumbers] = {};
+  for (uint64_t r = 0; r < rounds; ++r) {
+    for (int i = 0; i < kNumbers; ++i) sums[i] = sums[i] * 0.5f + 0.25f;
+    __asm__ volatile("" : : "r"(sums) : "memory");
+  }
+  return rounds * 2 * kNumbers;
+}
+
 uint64_t read(const void* data, size_t n) {
   uint64_t sums[4] = {};
   for (size_t i = 0; i < n; i += 32) {
@@ -38,7 +48,7 @@ uint64_t read(const void* data, size_t n) {
   return sums[0] + sums[1] + sums[2] + sums[3];
 }
 
-constexpr MachineLimits kGenericLimits = {int8_products, read};
+constexpr MachineLimits kGenericLimits = {int8_products, float_products, read};
 
 }  // namespace
 

@@ -11,6 +11,13 @@
 namespace lectern::bench {
 namespace {
 
+// The CPU time of this thread in seconds: other programs' turns on the core do not count.
+double thread_seconds() {
+  timespec now;
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
 // The shortest of many short runs: the machine at its quietest.
 template <typename Run>
 double best_seconds(int runs, const Run& run) {
@@ -23,45 +30,30 @@ double best_seconds(int runs, const Run& run) {
   return best;
 }
 
+// Operations a second of a loop that returns how many it did.
+double rate_of(uint64_t (*loop)(uint64_t rounds)) {
+  constexpr uint64_t kRounds = 200000;
+  const auto operations = static_cast<double>(loop(1000)) / 1000 * kRounds;
+  return operations / best_seconds(200, [&] { loop(kRounds); });
+}
+
 double measure_read() {
   constexpr size_t kBytes = size_t{256} << 20;
   void* memory = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ::madvise(memory, kBytes, MADV_HUGEPAGE);
   std::memset(memory, 1, kBytes);
-  volatile int32_t sink = 0;
-  const double seconds = best_seconds(8, [&] { sink = sink + read_loop(memory, kBytes); });
+  volatile uint64_t sink = 0;
+  const double seconds = best_seconds(8, [&] { sink = sink + machine_limits().read(memory, kBytes); });
   ::munmap(memory, kBytes);
   return kBytes / seconds;
 }
 
-double measure_int8() {
-  double best = 0.0;
-  for (int i = 0; i < 200; ++i) {
-    const double start = thread_seconds();
-    const auto operations = static_cast<double>(machine_limits().int8_products(50000));
-    best = std::max(best, operations / (thread_seconds() - start));
-  }
-  return best;
-}
-
 }  // namespace
 
-double thread_seconds() {
-  timespec now;
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
 const Limits& limits() {
-  static const Limits measured = [] {
-    constexpr int64_t kLoops = 200000;
-    volatile double sink = 0;
-    return Limits{
-        .int8_ops = measure_int8(),
-        .float_ops = kLoops * 10 * 16 / best_seconds(200, [&] { sink = sink + float_loop(kLoops); }),
-        .read_bytes = measure_read(),
-    };
-  }();
+  static const Limits measured = {.int8_ops = rate_of(machine_limits().int8_products),
+                                  .float_ops = rate_of(machine_limits().float_products),
+                                  .read_bytes = measure_read()};
   return measured;
 }
 
