@@ -5,11 +5,17 @@
 usage: reference_perplexity.py MODEL.gguf TEXT [--window 512] [--threads 2] [--greedy PROMPTS.json] [--out F.json]
 
 The text's tokens are cut into windows of --window that do not overlap; every token of a window but the first
-is predicted from those before it in the window. PROMPTS.json: a list of strings; each gets 32 tokens, greedy,
-without any template, and the two best logits of every step. Prints one JSON object.
+is predicted from those before it in the window, and nothing is put in front of it. PROMPTS.json: a list of
+strings; each gets 32 tokens, greedy, without any template; the two best tokens of every step are written with
+their logits. Prints one JSON object:
+  tokens, tokens_sha256   of the text: how many, and the hash of their ids as little-endian 32-bit numbers
+  window, predicted, perplexity
+  windows                 sum of the log-probabilities of each window
+  greedy                  prompt_tokens, tokens, best (logits), second_tokens, second (logits) of each prompt
 needs (PyPI): llama-cpp-python, numpy
 """
 import argparse
+import hashlib
 import json
 import math
 
@@ -30,19 +36,26 @@ def log_probability_of_next(model, window):
 
 
 def perplexity(model, tokens, window):
-    total = 0.0
+    sums = []
     count = 0
     for begin in range(0, len(tokens), window):
         part = tokens[begin : begin + window]
         if len(part) > 1:
-            total += log_probability_of_next(model, part)
+            sums.append(log_probability_of_next(model, part))
             count += len(part) - 1
-    return {"tokens": len(tokens), "predicted": count, "window": window, "perplexity": math.exp(-total / count)}
+    return {
+        "tokens": len(tokens),
+        "tokens_sha256": hashlib.sha256(numpy.array(tokens, dtype="<i4").tobytes()).hexdigest(),
+        "window": window,
+        "predicted": count,
+        "perplexity": math.exp(-sum(sums) / count),
+        "windows": [round(value, 4) for value in sums],
+    }
 
 
 def greedy(model, prompt):
     tokens = model.tokenize(prompt.encode(), add_bos=False, special=False)
-    result = {"prompt": prompt, "prompt_tokens": tokens, "tokens": [], "best": [], "second": []}
+    result = {"prompt": prompt, "prompt_tokens": tokens, "tokens": [], "best": [], "second_tokens": [], "second": []}
     model.reset()
     model.eval(tokens)
     for _ in range(GREEDY_TOKENS):
@@ -50,6 +63,7 @@ def greedy(model, prompt):
         second, best = numpy.argsort(logits)[-2:]
         result["tokens"].append(int(best))
         result["best"].append(round(float(logits[best]), 4))
+        result["second_tokens"].append(int(second))
         result["second"].append(round(float(logits[second]), 4))
         model.eval([int(best)])
     return result
@@ -79,7 +93,9 @@ def main():
     if args.greedy:
         with open(args.greedy, encoding="utf-8") as file:
             result["greedy"] = [greedy(model, prompt) for prompt in json.load(file)]
-    output = json.dumps(result, ensure_ascii=False)
+    # A line for each field and each prompt: differences between two versions can be read.
+    lines = [json.dumps(name) + ": " + json.dumps(value, ensure_ascii=False) for name, value in result.items()]
+    output = "{\n" + ",\n".join(lines).replace('{"prompt"', '\n  {"prompt"') + "\n}"
     if args.out:
         with open(args.out, "w", encoding="utf-8") as file:
             file.write(output + "\n")
