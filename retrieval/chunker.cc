@@ -238,6 +238,7 @@ class Chunker {
     chunk.first_page = page_of(begin);
     chunk.last_page = page_of(end - 1);
     chunk.heading_path = heading_path(begin, end);
+    chunk.later_sections = later_sections(begin, end);
     return chunk;
   }
 
@@ -264,17 +265,38 @@ class Chunker {
         body = skip_blank(text_, std::min(line_end(headings[next].offset), end));
     }
     for (; path_heading_ < headings.size() && headings[path_heading_].offset < std::max(body, begin + 1);
-         ++path_heading_) {
-      const Heading& heading = headings[path_heading_];
-      while (!path_.empty() && path_.back()->level >= heading.level) path_.pop_back();
-      path_.push_back(&heading);
+         ++path_heading_)
+      descend(path_, headings[path_heading_]);
+    return joined(path_);
+  }
+
+  // The sections after the one that heading_path() has just named.
+  std::vector<Chunk::Section> later_sections(uint64_t begin, uint64_t end) const {
+    const auto& headings = document_.headings;
+    std::vector<Chunk::Section> sections;
+    if (path_heading_ == headings.size() || headings[path_heading_].offset >= end) return sections;
+    HeadingStack path = path_;
+    for (size_t i = path_heading_; i < headings.size() && headings[i].offset < end; ++i) {
+      descend(path, headings[i]);
+      sections.push_back({headings[i].offset - begin, joined(path)});
     }
-    std::string joined;
-    for (size_t i = path_.size() - std::min(path_.size(), kMaxPathParts); i < path_.size(); ++i) {
-      if (!joined.empty()) joined += " > ";
-      joined += utf8::prefix(path_[i]->text, kMaxPartBytes);
+    return sections;
+  }
+
+  using HeadingStack = std::vector<const Heading*>;  // outermost first
+
+  static void descend(HeadingStack& path, const Heading& heading) {
+    while (!path.empty() && path.back()->level >= heading.level) path.pop_back();
+    path.push_back(&heading);
+  }
+
+  static std::string joined(const HeadingStack& path) {
+    std::string text;
+    for (size_t i = path.size() - std::min(path.size(), kMaxPathParts); i < path.size(); ++i) {
+      if (!text.empty()) text += " > ";
+      text += utf8::prefix(path[i]->text, kMaxPartBytes);
     }
-    return joined;
+    return text;
   }
 
   const Document& document_;
@@ -288,7 +310,7 @@ class Chunker {
   size_t path_heading_ = 0, next_page_ = 0;                   // cursors of finished chunks
   uint64_t counted_ = 0;
   int line_ = 1;
-  std::vector<const Heading*> path_;
+  HeadingStack path_;
 };
 
 }  // namespace

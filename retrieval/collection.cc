@@ -12,11 +12,15 @@
 #include "retrieval/bm25.h"
 #include "retrieval/collection_index.h"
 #include "retrieval/collection_verify.h"
+#include "retrieval/section_match.h"
 #include "retrieval/store.h"
+#include "retrieval/store_sqlite.h"
 
 namespace lectern {
 namespace {
 
+constexpr const char* kCollectionsFolder = "collections";  // of the data folder
+constexpr const char* kCollectionExtension = ".lectern";
 constexpr size_t kFusionDepth = 100;    // chunks taken from each of several queries, at least
 constexpr size_t kMaxQueryTerms = 128;  // a longer query keeps its rarest
 constexpr uint64_t kMaxResidentBytes = uint64_t{1} << 29;  // of segments kept in memory between searches
@@ -119,6 +123,8 @@ class StoredCollection : public Collection {
     return read_passages(*session, session->document(document_id), first, count);
   }
 
+  std::vector<std::string> roots() const override { return store_->read()->roots(); }
+
   void verify() const override {
     const auto session = store_->read();
     verify_store(*session);
@@ -143,6 +149,12 @@ class StoredCollection : public Collection {
   std::shared_ptr<const IndexSnapshot> snapshot(StoreSession& session) const;
   std::vector<QueryTerm> query_terms(const std::string& text, const IndexSnapshot& index,
                                      BlobReader& blobs) const;
+  std::string best_section(const SearchHit& hit, const std::string& language) const {
+    auto analyzer = take_analyzer();
+    std::string heading_path = best_matching_section(hit, language, *analyzer);
+    give_back(std::move(analyzer));
+    return heading_path;
+  }
   static std::vector<ScoredChunk> fuse(const std::vector<RankedQuery>& queries, size_t limit);
   static std::vector<TermShare> shares(const IndexSnapshot& index, const std::vector<RankedQuery>& queries,
                                        int64_t chunk_id, BlobReader& blobs);
@@ -289,7 +301,12 @@ std::vector<SearchHit> StoredCollection::search(const SearchRequest& request) co
     SearchHit hit;
     hit.passage = passage_of(*session, chunk.id);
     hit.score = chunk.score;
-    if (request.explain) hit.terms = shares(*index, queries, chunk.id, *session);
+    hit.heading_path = hit.passage.chunk.heading_path;
+    const bool has_sections = request.sections && !hit.passage.chunk.later_sections.empty();
+    if (request.explain || has_sections) hit.terms = shares(*index, queries, chunk.id, *session);
+    if (has_sections)
+      hit.heading_path = best_section(hit, session->document(hit.passage.document_id).language);
+    if (!request.explain) hit.terms.clear();
     hits.push_back(std::move(hit));
   }
   return hits;
@@ -305,12 +322,36 @@ std::unique_ptr<Collection> Collection::open_in_memory() {
   return std::make_unique<StoredCollection>(Store::open_in_memory());
 }
 
+void delete_collection(const std::filesystem::path& path) {
+  Store::erase(path);
+}
+
+std::string storage_version() {
+  return "SQLite " + sqlite_version();
+}
+
+std::string storage_caveat() {
+  return has_wal_reset_bug()
+             ? "two writers at once could damage its log (fixed in 3.51.3); a lock file lets one write"
+             : "";
+}
+
+std::vector<std::filesystem::path> default_collections() {
+  std::vector<std::filesystem::path> paths;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(data_folder() / kCollectionsFolder, error))
+    if (entry.path().extension() == kCollectionExtension) paths.push_back(entry.path());
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
 std::filesystem::path default_collection_path(const std::filesystem::path& folder) {
   std::error_code error;
   auto real = std::filesystem::canonical(folder, error);
   if (error) real = std::filesystem::absolute(folder).lexically_normal();
   const std::string name = real.filename().empty() ? "root" : real.filename().string();
-  return data_folder() / "collections" / (name + "-" + sha256_hex(real.string()).substr(0, 12) + ".lectern");
+  return data_folder() / kCollectionsFolder /
+         (name + "-" + sha256_hex(real.string()).substr(0, 12) + kCollectionExtension);
 }
 
 }  // namespace lectern

@@ -64,6 +64,9 @@ struct TermShare {  // one term's part of a BM25 score, for --explain
 
 struct SearchHit {
   Passage passage;
+  // Of the section within the passage that holds most of what was searched for; without
+  // SearchRequest::sections of the passage's beginning.
+  std::string heading_path;
   double score = 0;  // BM25 for one query, the fused score for several
   std::vector<TermShare> terms;
 };
@@ -75,6 +78,7 @@ struct SearchRequest {
   std::vector<SearchQuery> queries;
   int limit = 10;
   bool explain = false;
+  bool sections = false;           // SearchHit::heading_path names the section that was hit
   std::vector<int64_t> documents;  // empty: all
 };
 
@@ -112,12 +116,27 @@ class Collection {
   // Chunks [first, first + count) of a document by ordinal; fewer at its end.
   virtual std::vector<Passage> passages(int64_t document_id, int first, int count) const = 0;
 
+  // The folders that its files were found under, in order.
+  virtual std::vector<std::string> roots() const = 0;
+
   // Throws Error(kCorrupt) when postings and chunks disagree; for tests and `doctor`.
   virtual void verify() const = 0;
 };
 
+// Deletes the collection at `path` with its log and lock file, also one that is damaged or of a newer format.
+// Throws Error: kCorrupt for a file that is no collection of ours, kUnavailable while another process writes
+// to it, kIo.
+void delete_collection(const std::filesystem::path& path);
+
+// The database library under a collection, such as "SQLite 3.40.1".
+std::string storage_version();
+// Why that version asks for care, "" when it does not.
+std::string storage_caveat();
+
 // Where the collection of a folder lives when the person names none: under data_folder(), named by the
 // folder's real path.
 std::filesystem::path default_collection_path(const std::filesystem::path& folder);
+// Those that are there, by name.
+std::vector<std::filesystem::path> default_collections();
 
 }  // namespace lectern

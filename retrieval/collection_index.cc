@@ -110,11 +110,11 @@ class Indexer {
   bool take_unchanged(const FoundFile& file, const std::string& name);
   bool take_same_content(const FoundFile& file, const std::string& name);
   void read_file(const FoundFile& file, const std::string& name);
-  void warn(const std::string& path, const std::string& reason) {
-    report_.warnings.push_back({path, reason});
+  void warn(const std::string& path, const std::string& reason, bool known) {
+    report_.warnings.push_back({path, reason, known});
   }
-  void warn_of(const StoredDocument& document) {
-    for (const std::string& warning : document.warnings) warn(document.path, warning);
+  void warn_of(const StoredDocument& document, bool known) {
+    for (const std::string& warning : document.warnings) warn(document.path, warning, known);
   }
   void commit_batch();
   void remove_gone();
@@ -198,13 +198,13 @@ void Indexer::visit(const FoundFile& file) {
 bool Indexer::take_unchanged(const FoundFile& file, const std::string& name) {
   if (const auto known = known_.find(name); known != known_.end() && known->second.file_bytes == file.size &&
                                             known->second.mtime_ns == file.mtime_ns) {
-    warn_of(known->second);
+    warn_of(known->second, /*known=*/true);
     ++report_.unchanged;
     return true;
   }
   if (const auto bad = skipped_.find(name);
       bad != skipped_.end() && bad->second.file_bytes == file.size && bad->second.mtime_ns == file.mtime_ns) {
-    warn(file.relative, bad->second.reason);
+    warn(file.relative, bad->second.reason, /*known=*/true);
     return true;
   }
   return false;
@@ -228,7 +228,7 @@ bool Indexer::take_same_content(const FoundFile& file, const std::string& name) 
     document.file = name;
     document.path = file.relative;
     document.mtime_ns = file.mtime_ns;
-    warn_of(document);
+    warn_of(document, /*known=*/true);
     batch_.moved.push_back(std::move(document));
   };
   if (may_be_touched) {
@@ -252,8 +252,11 @@ bool Indexer::take_same_content(const FoundFile& file, const std::string& name) 
 void Indexer::read_file(const FoundFile& file, const std::string& name) {
   Read read;
   if (const auto known = known_.find(name); known != known_.end()) read.replaced = known->second;
-  const auto skip = [&](const std::string& reason, bool remember) {
-    warn(file.relative, reason);
+  const auto skip = [&](std::string reason, bool remember) {
+    // The warning itself names the file.
+    if (const std::string prefix = display_name(file.path) + ": "; reason.starts_with(prefix))
+      reason.erase(0, prefix.size());
+    warn(file.relative, reason, /*known=*/false);
     if (read.replaced) gone_[name] = *read.replaced;  // it is no longer what the file says
     // Permissions change without a trace in size or time: such files are tried again.
     if (remember) batch_.skipped.push_back({name, file.relative, file.size, file.mtime_ns, reason});
@@ -273,7 +276,7 @@ void Indexer::read_file(const FoundFile& file, const std::string& name) {
   read.stored.file_bytes = file.size;
   read.stored.mtime_ns = file.mtime_ns;
   fill(read.stored, read.document);
-  warn_of(read.stored);
+  warn_of(read.stored, /*known=*/false);
   batch_.text_bytes += read.document.text.size();
   ++(read.replaced ? report_.changed : report_.added);
   batch_.read.push_back(std::move(read));

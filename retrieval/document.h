@@ -24,6 +24,7 @@ struct PageStart {
 struct FileWarning {
   std::string path;
   std::string reason;
+  bool known = false;  // found when the file was last read; it has not changed since
 };
 
 struct Document {
@@ -51,7 +52,12 @@ struct Chunk {
   uint64_t begin = 0, end = 0;        // bytes of the text
   int first_line = 1, last_line = 1;  // of the text, from 1
   int first_page = 0, last_page = 0;  // 0: the format has none
-  std::string heading_path;           // "Chapter > Section", may be empty
+  std::string heading_path;           // "Chapter > Section" where it begins, may be empty
+  struct Section {
+    uint64_t offset = 0;  // bytes from the chunk's beginning
+    std::string heading_path;
+  };
+  std::vector<Section> later_sections;  // those that begin further on in the chunk, ascending
 };
 
 }  // namespace lectern

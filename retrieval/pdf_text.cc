@@ -173,22 +173,30 @@ class Writer {
         skipped_top = skipped_top || i == first;
         continue;
       }
-      const bool alone = (i == 0 || lines[i - 1].empty() || (skipped_top && i == first + 1)) &&
-                         (i + 1 == lines.size() || lines[i + 1].empty());
-      write_line(lines[i], alone);
+      const bool opens = i == 0 || lines[i - 1].empty() || (skipped_top && i == first + 1);
+      const std::string_view next = i + 1 < lines.size() ? lines[i + 1] : std::string_view();
+      const int level = opens ? heading_level(lines[i]) : 0;
+      write_line(lines[i], next.empty() || heads_text(lines[i], level, next) ? level : 0);
     }
     // A sentence may go on at the top of the next page; whether it does is seen there.
     between_pages_ = true;
   }
 
-  void write_line(std::string_view line, bool alone) {
+  // A heading right above its text, without a blank line between: "3.2 Title", short, over a full line.
+  bool heads_text(std::string_view line, int level, std::string_view next) const {
+    return level >= 2 && width(line) * 10 < page_width_ * 7 && width(next) * 10 >= page_width_ * 7 &&
+           heading_level(next) == 0;
+  }
+
+  // `level`: of the heading that the line is, 0 for text.
+  void write_line(std::string_view line, int level) {
     if (line.empty()) {
       if (!between_pages_) end_paragraph();
       return;
     }
     if (std::exchange(between_pages_, false) && !(runs_on(line) && !paragraph_.empty())) end_paragraph();
     if (page_pending_ > 0) begin_page(line);
-    if (const int level = alone ? heading_level(line) : 0) {
+    if (level > 0) {
       end_paragraph();
       out_.begin_heading(level);
       out_.text(line);

@@ -4,8 +4,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 
 #include "base/file_descriptor.h"
 #include "retrieval/store_sqlite.h"
@@ -57,6 +59,19 @@ uint64_t size_of(const std::filesystem::path& path) {
   return error ? 0 : size;
 }
 
+// Does the file's header name us as its application? https://sqlite.org/fileformat.html, "The Database
+// Header"
+bool has_our_mark(const std::filesystem::path& path) {
+  constexpr size_t kHeaderBytes = 100, kApplicationIdOffset = 68;
+  std::array<char, kHeaderBytes> header{};
+  std::ifstream file(path, std::ios::binary);
+  if (!file.read(header.data(), header.size())) return false;
+  int64_t id = 0;
+  for (size_t i = 0; i < 4; ++i) id = id << 8 | static_cast<uint8_t>(header[kApplicationIdOffset + i]);
+  return std::string_view(header.data(), 16) == std::string_view("SQLite format 3\0", 16) &&
+         id == kApplicationId;
+}
+
 std::filesystem::path with_suffix(const std::filesystem::path& path, const char* suffix) {
   return path.string() + suffix;
 }
@@ -101,6 +116,26 @@ std::unique_ptr<Store> Store::open_in_memory() {
   store->writer_ = std::make_unique<Connection>(store->path_, Connection::Mode::kMemory);
   store->writer_->execute(kSchema);
   return store;
+}
+
+void Store::erase(const std::filesystem::path& path) {
+  try {
+    open(path);
+  } catch (const Error& error) {
+    // A damaged or newer one is recognised by its mark.
+    const bool may_be_ours = error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kUnsupported;
+    if (!may_be_ours || !has_our_mark(path)) throw;
+  }
+  const Store store(std::filesystem::absolute(path), false);
+  const int lock_file = store.take_lock_file();
+  const FileDescriptor closes(lock_file);
+  for (const char* suffix : {"", "-wal", "-shm", ".lock"}) {
+    std::error_code error;
+    std::filesystem::remove(with_suffix(store.path_, suffix), error);
+    if (error)
+      throw Error(ErrorCode::kIo, with_suffix(store.path_, suffix).string() + ": cannot be deleted: " +
+                                      error.message() + "; check the permissions of its folder");
+  }
 }
 
 Store::~Store() {

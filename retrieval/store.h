@@ -81,6 +81,8 @@ class StoreSession : public BlobReader {
   std::vector<Chunk> chunks(int64_t first, int64_t count);
   std::vector<SkippedFile> skipped_below(const std::string& root);
   StoreCounts counts();
+  // The folders that files were found under: absolute paths, ascending.
+  std::vector<std::string> roots();
   // Throws Error(kCorrupt) when SQLite finds the file damaged.
   void check_integrity();
 
@@ -152,6 +154,8 @@ class Store {
   // kUnsupported for one of a newer Lectern, kIo.
   static std::unique_ptr<Store> open(const std::filesystem::path& path);
   static std::unique_ptr<Store> open_in_memory();
+  // delete_collection() of retrieval/collection.h.
+  static void erase(const std::filesystem::path& path);
   ~Store();
 
   std::unique_ptr<ReadSession> read();

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 
 #include "base/json.h"
 #include "base/utf8.h"
@@ -72,6 +73,30 @@ std::optional<StoredDocument> first_document(Statement& statement) {
 
 [[noreturn]] void missing(const char* what, int64_t id) {
   throw Error(ErrorCode::kNotFound, std::string("the collection has no ") + what + " " + std::to_string(id));
+}
+
+// The headings of a chunk as one text: the path where it begins, then for each later section a line with its
+// offset, a tab and its path. Headings are single lines.
+std::string encode_headings(const Chunk& chunk) {
+  std::string text = chunk.heading_path;
+  for (const Chunk::Section& section : chunk.later_sections)
+    text += "\n" + std::to_string(section.offset) + "\t" + section.heading_path;
+  return text;
+}
+
+void decode_headings(std::string_view text, Chunk& chunk) {
+  size_t end = std::min(text.find('\n'), text.size());
+  chunk.heading_path = text.substr(0, end);
+  while (end < text.size()) {
+    text.remove_prefix(end + 1);
+    end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    Chunk::Section section;
+    const auto [tab, error] = std::from_chars(line.data(), line.data() + line.size(), section.offset);
+    if (error != std::errc() || tab == line.data() + line.size() || *tab != '\t') continue;
+    section.heading_path = line.substr(static_cast<size_t>(tab - line.data()) + 1);
+    chunk.later_sections.push_back(std::move(section));
+  }
 }
 
 // [first, last): the strings below folder `path`. '0' follows '/'.
@@ -203,7 +228,7 @@ std::vector<Chunk> StoreSession::chunks(int64_t first, int64_t count) {
     chunk.last_line = static_cast<int>(statement.integer(3));
     chunk.first_page = static_cast<int>(statement.integer(4));
     chunk.last_page = static_cast<int>(statement.integer(5));
-    chunk.heading_path = statement.text(6);
+    decode_headings(statement.text(6), chunk);
     result.push_back(std::move(chunk));
   }
   return result;
@@ -237,6 +262,20 @@ StoreCounts StoreSession::counts() {
       "SELECT language, count(*) FROM document GROUP BY language ORDER BY count(*) DESC, language");
   while (languages.step()) counts.languages.emplace_back(languages.text(0), languages.integer(1));
   return counts;
+}
+
+std::vector<std::string> StoreSession::roots() {
+  Statement statement = connection_->prepare("SELECT file, path FROM document ORDER BY file");
+  std::vector<std::string> roots;
+  while (statement.step()) {
+    const std::string file = statement.text(0), path = "/" + statement.text(1);
+    if (!file.starts_with('/') || !file.ends_with(path)) continue;  // not a file
+    std::string root = file.substr(0, file.size() - path.size());
+    if (root.empty()) root = "/";
+    if (std::find(roots.begin(), roots.end(), root) == roots.end()) roots.push_back(std::move(root));
+  }
+  std::sort(roots.begin(), roots.end());
+  return roots;
 }
 
 void StoreSession::check_integrity() {
@@ -307,7 +346,7 @@ void WriteSession::add_document(StoredDocument& document, std::string_view text,
         .bind(5, static_cast<int64_t>(chunk.last_line))
         .bind(6, static_cast<int64_t>(chunk.first_page))
         .bind(7, static_cast<int64_t>(chunk.last_page))
-        .bind(8, chunk.heading_path)
+        .bind(8, encode_headings(chunk))
         .run();
 }
 

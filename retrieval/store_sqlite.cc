@@ -136,6 +136,16 @@ void Connection::fail(int code) const {
   }
 }
 
+std::string sqlite_version() {
+  return sqlite3_libversion();
+}
+
+bool has_wal_reset_bug() {
+  const int version = sqlite3_libversion_number();
+  constexpr int kFirstWithLogs = 3'007'000, kFixed = 3'051'003;
+  return version >= kFirstWithLogs && version < kFixed;
+}
+
 Statement::~Statement() {
   sqlite3_reset(statement_);
   sqlite3_clear_bindings(statement_);

@@ -72,6 +72,11 @@ class Connection {
   std::map<const char*, sqlite3_stmt*> statements_;
 };
 
+std::string sqlite_version();  // "3.40.1"
+// Can two connections that write or checkpoint at once damage the log? https://sqlite.org/wal.html,
+// "WAL-reset".
+bool has_wal_reset_bug();
+
 // Rolls back unless committed.
 class Transaction {
  public:

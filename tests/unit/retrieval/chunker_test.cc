@@ -169,6 +169,20 @@ TEST_CASE("chunker: a heading sticks to what follows and a main section starts a
   for (const std::string& chunk : texts(setext, 60)) CHECK_FALSE(chunk.ends_with("==="));
 }
 
+TEST_CASE("chunker: a chunk knows the sections that begin in it") {
+  Document document;
+  document.text = "# A\n\nOne.\n\n## B\n\nTwo.\n\n# C\n\nThree.\n";
+  document.headings = {{0, 1, "A"}, {11, 2, "B"}, {23, 1, "C"}};
+  const auto chunks = chunk_document(document, 512);
+  REQUIRE(chunks.size() == 1);
+  CHECK(chunks[0].heading_path == "A");
+  REQUIRE(chunks[0].later_sections.size() == 2);
+  CHECK(chunks[0].later_sections[0].offset == 11);
+  CHECK(chunks[0].later_sections[0].heading_path == "A > B");
+  CHECK(chunks[0].later_sections[1].offset == 23);
+  CHECK(chunks[0].later_sections[1].heading_path == "C");
+}
+
 TEST_CASE("chunker: the heading path is that of where the chunk begins") {
   const Document document = extract_text("# A\n\n" + repeat("Some words. ", 10) + "\n\n## B\n\n" +
                                              repeat("Other words. ", 10) + "\n\n# C\n\nEnd.\n",

@@ -38,6 +38,7 @@ std::vector<SearchHit> search(const Collection& collection, const std::string& t
   SearchRequest request;
   request.queries = {{text, 1.0}};
   request.limit = limit;
+  request.sections = true;
   return collection.search(request);
 }
 
@@ -65,6 +66,50 @@ struct Notes {
 };
 
 }  // namespace
+
+TEST_CASE("a hit names the section of the passage that holds what was searched for") {
+  Notes notes;
+  const auto collection = Collection::open(notes.database);
+  index(*collection, notes.root);
+  const auto section = [&](const std::string& words) {
+    return search(*collection, words, 1).at(0).heading_path;
+  };
+  REQUIRE(search(*collection, "bicycle", 1).at(0).passage.chunk.later_sections.size() == 1);
+  CHECK(section("two wheels") == "Bicycles");
+  CHECK(section("brakes stop") == "Bicycles > Brakes");
+  CHECK(section("brakes stop two wheels of the bicycle") == "Bicycles");
+  CHECK(section("fox").empty());
+  // Read back from the file, and where the passage itself begins.
+  const auto again = Collection::open(notes.database);
+  const SearchHit hit = search(*again, "disc brakes", 1).at(0);
+  CHECK(hit.heading_path == "Bicycles > Brakes");
+  CHECK(hit.passage.chunk.heading_path == "Bicycles");
+}
+
+TEST_CASE("a collection knows its folders and is deleted whole even when damaged") {
+  Notes notes;
+  const auto others = [&] {
+    int n = 0;
+    for (const auto& entry : fs::directory_iterator(notes.folder.path()))
+      n += entry.path().filename().string().starts_with("notes.lectern");
+    return n;
+  };
+  {
+    const auto collection = Collection::open(notes.database);
+    index(*collection, notes.root);
+    CHECK(collection->roots() == std::vector<std::string>{fs::canonical(notes.root).string()});
+  }
+  SECTION("sound") {}
+  SECTION("damaged") {
+    fs::resize_file(notes.database, 8192);
+    CHECK_THROWS_AS(Collection::open(notes.database)->stats(), Error);
+  }
+  delete_collection(notes.database);
+  CHECK(others() == 0);
+  write(notes.database, "my own data");
+  CHECK_THROWS_AS(delete_collection(notes.database), Error);
+  CHECK(fs::file_size(notes.database) == 11);
+}
 
 TEST_CASE("files are indexed, found, read back and verified") {
   Notes notes;

@@ -112,6 +112,17 @@ TEST_CASE("pdf text: lines repeated on most pages are dropped") {
   CHECK(document.pages.size() == 5);
 }
 
+TEST_CASE("pdf text: a numbered line right above its text is a heading and a row of a table is not") {
+  const std::string full_line = "This is a line of body text that reaches from margin to margin here.";
+  const Document document =
+      shape("3.2 Storage\n" + full_line + "\n\n4.1 Limits of the method\n" + full_line +
+            "\n\n2.5 Metres\n3.5 Feet\n\n" + full_line + "\n1.2 Inside a paragraph\n" + full_line + "\n\f");
+  REQUIRE(document.headings.size() == 2);
+  CHECK(document.headings[0].text == "3.2 Storage");
+  CHECK(document.headings[0].level == 2);
+  CHECK(document.headings[1].text == "4.1 Limits of the method");
+}
+
 TEST_CASE("pdf text: numbered lines of their own are headings") {
   const Document document = shape(
       "1 Introduction\n\nBody text.\n\n2.1 The method used\n\n3. It is a sentence.\n\n2024 was "
