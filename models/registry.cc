@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "base/nearest.h"
 #include "models/registry_json.h"
 
 namespace lectern {
@@ -192,6 +193,18 @@ bool is_installed(const ModelEntry& entry) {
   return true;
 }
 
+std::string did_you_mean_model(std::string_view id) {
+  std::vector<std::string> ids;
+  for (const ModelEntry& entry : registry()) {
+    ids.push_back(entry.id);
+    // The quantisation at the end may be left out.
+    if (const size_t end = entry.id.find("-instruct-"); end != std::string::npos)
+      ids.push_back(entry.id.substr(0, end + std::string_view("-instruct").size()));
+  }
+  const std::string meant = nearest(id, ids);
+  return meant.empty() ? "" : "; did you mean " + meant + "?";
+}
+
 std::filesystem::path resolve_model(std::string_view id_or_path) {
   const std::string name(id_or_path);
   std::error_code error;
@@ -201,8 +214,8 @@ std::filesystem::path resolve_model(std::string_view id_or_path) {
     throw Error(ErrorCode::kNotFound,
                 "model " + entry->id + " is not downloaded; get it with: lectern pull " + entry->id);
   }
-  throw Error(ErrorCode::kNotFound,
-              name + ": no model of that id and no such file; `lectern models` lists the ids");
+  throw Error(ErrorCode::kNotFound, name + ": no model of that id and no such file" +
+                                        did_you_mean_model(name) + "; `lectern models` lists the ids");
 }
 
 }  // namespace lectern

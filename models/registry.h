@@ -46,6 +46,8 @@ std::string_view to_string(ModelSource::Kind kind);  // "huggingface", "modelsco
 
 std::span<const ModelEntry> registry();
 std::string_view default_model_id();
+// "; did you mean ID?" for a mistyped id, "" when none is near.
+std::string did_you_mean_model(std::string_view id);
 // By id, in any case, with or without its quantisation suffix. Null when there is none.
 const ModelEntry* find_model(std::string_view id);
 
