@@ -47,9 +47,10 @@ class ByteReader {
   // A count that announces entries of at least `min_entry_bytes` each: refused when the file cannot hold
   // them.
   uint64_t read_count(std::string_view field, uint64_t min_entry_bytes) {
+    const ByteReader before = *this;  // an error names the place of the count, not the one after it
     const auto count = read<uint64_t>(field);
     if (count > remaining() / min_entry_bytes)
-      fail(field, "announces " + std::to_string(count) + " entries, more than the file can hold");
+      before.fail(field, "announces " + std::to_string(count) + " entries, more than the file can hold");
     return count;
   }
 

@@ -17,7 +17,8 @@ namespace {
 
 [[noreturn]] void fail(const std::filesystem::path& path, int error) {
   throw Error(error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
-              path.string() + ": " + std::strerror(error));
+              path.string() + ": " + std::strerror(error) +
+                  (error == EACCES ? "; check the permissions of the file and its folder" : ""));
 }
 
 std::filesystem::path xdg_folder(const char* variable, const char* fallback_in_home) {

@@ -20,6 +20,11 @@ namespace {
   throw Error(code, path.string() + ": " + why);
 }
 
+// The remedy where the system's own words have none.
+const char* advice(int error) {
+  return error == EACCES || error == EPERM ? "; check the permissions of the file and its folder" : "";
+}
+
 }  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
@@ -27,11 +32,13 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.fd < 0) {
     const int error = errno;
-    fail(path, error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo, std::strerror(error));
+    fail(path, error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
+         std::string(std::strerror(error)) + advice(error));
   }
   struct stat info {};
   if (::fstat(file.fd, &info) != 0) fail(path, ErrorCode::kIo, std::strerror(errno));
-  if (!S_ISREG(info.st_mode)) fail(path, ErrorCode::kInvalidArgument, "is not a regular file");
+  if (!S_ISREG(info.st_mode))
+    fail(path, ErrorCode::kInvalidArgument, "is not a regular file; give the path of one");
   if (info.st_size == 0) fail(path, ErrorCode::kCorrupt, "is empty");
   const auto size = static_cast<size_t>(info.st_size);
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);

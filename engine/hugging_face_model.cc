@@ -25,11 +25,18 @@ class IndexReader : public JsonVisitor {
  public:
   explicit IndexReader(const std::string& origin) : origin_(origin) {}
 
-  void begin(const Path& path, bool) override {
+  void begin(const Path& path, bool is_object) override {
     if (is_entry(path)) fail(path);
+    if (is_map(path)) {
+      if (!is_object) fail_without_map();
+      has_map_ = true;
+    }
   }
-  void end(const Path&) override {}
+  void end(const Path& path) override {
+    if (path.empty() && (!has_map_ || files.empty())) fail_without_map();
+  }
   void scalar(const Path& path, const JsonScalar& value) override {
+    if (path.empty() || is_map(path)) fail_without_map();
     if (!is_entry(path)) return;
     const auto* file = std::get_if<std::string_view>(&value);
     if (file == nullptr || !is_plain_name(*file)) fail(path);
@@ -41,6 +48,7 @@ class IndexReader : public JsonVisitor {
   std::map<std::string, std::vector<std::string>> files;  // file -> names of its tensors
 
  private:
+  static bool is_map(const Path& path) { return path.size() == 1 && path[0] == "weight_map"; }
   static bool is_entry(const Path& path) { return path.size() == 2 && path[0] == "weight_map"; }
 
   // A file of this folder: nothing that could lead out of it.
@@ -58,11 +66,21 @@ class IndexReader : public JsonVisitor {
                                          "absurdly long");
   }
 
+  [[noreturn]] void fail_without_map() const {
+    throw Error(ErrorCode::kCorrupt,
+                origin_ + ": has no object weight_map that says which file holds which tensor");
+  }
+
   const std::string& origin_;
+  bool has_map_ = false;
   uint64_t n_tensors_ = 0;
 };
 
 void append_file(const std::filesystem::path& path, LoadedModel& model, TensorTable& tensors) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored))
+    throw Error(ErrorCode::kNotFound,
+                path.string() + ": is named by the index but not there; download the whole folder again");
   model.files.emplace_back(path);
   TensorTable part = read_safetensors(model.files.back().bytes(), path.string());
   tensors.merge(part);
@@ -124,6 +142,8 @@ LoadedModel load_hugging_face(const std::filesystem::path& folder) {
   model.weights = bind_weights(model.config, tensors, TensorNaming::kHuggingFace, folder.string());
   model.quantisation = prevailing_type(tensors);
   const std::string tokenizer = (folder / "tokenizer.json").string();
+  if (!std::filesystem::exists(tokenizer, ignored))
+    throw Error(ErrorCode::kNotFound, tokenizer + ": is not there; download the whole folder again");
   model.vocabulary = read_tokenizer_json(read_file(tokenizer, kMaxTokenizerBytes), tokenizer);
   if (model.vocabulary.tokens.size() > static_cast<size_t>(model.config.vocab_size))
     throw Error(ErrorCode::kCorrupt, tokenizer + ": has " + std::to_string(model.vocabulary.tokens.size()) +
