@@ -106,7 +106,7 @@ std::unique_ptr<Answerer> Answerer::open(Program& program, const std::string& fo
   self->refresh(program);
   if (self->collection_->stats().n_documents == 0) {
     const auto& where = self->target_.folder.empty() ? self->target_.database : self->target_.folder;
-    program.output().note("no documents in " + printable(where.string()));
+    program.output().nothing("no documents in " + printable(where.string()));
     return nullptr;
   }
   self->engine_ = load_model(program);
@@ -117,7 +117,8 @@ void Answerer::refresh(Program& program) {
   if (!options_.no_index) bring_up_to_date(program, *collection_, target_);
 }
 
-Answer Answerer::answer(Program& program, const AskRequest& request, const AnswerEvents& events) {
+Answer Answerer::answer(Program& program, const AskRequest& request, const AnswerEvents& events,
+                        const CancelToken& cancel) {
   Output& out = program.output();
   EngineLanguageModel model(*engine_, model_name_);
   CollectionSource source(*collection_);
@@ -137,7 +138,7 @@ Answer Answerer::answer(Program& program, const AskRequest& request, const Answe
     }
     return true;
   };
-  Answer answer = Agent(model, source).ask(request, ask_events, program.cancel);
+  Answer answer = Agent(model, source).ask(request, ask_events, cancel);
   if (out.json()) return answer;
   if (!at_line_start) out.print("\n");
   if (!answer.citations.empty()) out.print("\n");

@@ -43,7 +43,8 @@ class Answerer {
 
   // Streams the answer to stdout, then prints its citations there and, on stderr, what it took. With --json
   // it prints nothing: that is the caller's.
-  Answer answer(Program& program, const AskRequest& request, const AnswerEvents& events);
+  Answer answer(Program& program, const AskRequest& request, const AnswerEvents& events,
+                const CancelToken& cancel);
 
   const std::string& model_name() const { return model_name_; }
 

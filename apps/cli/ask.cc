@@ -40,8 +40,7 @@ int ask(Program& program, const Options& options) {
   Output& out = program.output();
   auto [folder, question] = split_arguments(options.arguments);
   if (question == "-") question = read_stdin(program.cancel);
-  if (question.find_first_not_of(" \t\r\n") == std::string::npos)
-    throw Error(ErrorCode::kInvalidArgument, "the question is empty");
+  require_words(question, "question");
 
   const auto answerer = Answerer::open(program, folder, options.answer);
   if (answerer == nullptr) return kExitNothing;
@@ -61,7 +60,8 @@ int ask(Program& program, const Options& options) {
       out.print_json(line);
     };
   }
-  const Answer answer = answerer->answer(program, make_request(options.answer, question), events);
+  const Answer answer =
+      answerer->answer(program, make_request(options.answer, question), events, program.cancel);
   if (out.json()) {
     Json result = json_result("ask");
     result["question"] = question;
@@ -75,10 +75,11 @@ int ask(Program& program, const Options& options) {
 }  // namespace
 
 void register_ask(CLI::App& app, Program& program) {
-  CLI::App* command = add_command(app, "ask", "Answer a question from documents, with citations",
-                                  "  lectern ask notes \"When does the battery warranty end?\"\n"
-                                  "  lectern ask notes \"电池的保修期到什么时候？\" --explain\n"
-                                  "  lectern ask paper.pdf - --json < question.txt\n");
+  CLI::App* command =
+      add_command(app, "ask", "Answer a question from documents, with citations",
+                  "  lectern ask notes \"When were the runner beans sown?\"\n"
+                  "  lectern ask notes \"拙政园是哪一年始建的？\" --explain\n"
+                  "  echo \"How heavy is the bell?\" | lectern ask notes/trips/clock-tower.md - --json\n");
   auto options = std::make_shared<Options>();
   command
       ->add_option("arguments", options->arguments,

@@ -157,9 +157,9 @@ int run_bench_search(const BenchOptions& options, Program& program) {
 }  // namespace
 
 void register_bench_search(CLI::App& bench, Program& program) {
-  CLI::App* command =
-      add_command(bench, "search", "Time indexing and searching of analysed chunks",
-                  "  lectern bench search --chunks chunks.jsonl --queries queries.jsonl --k 10 --json");
+  CLI::App* command = add_command(bench, "search", "Time indexing and searching of analysed chunks",
+                                  "  echo '{\"tokens\": \"old mill\"}' > lines.jsonl\n"
+                                  "  lectern bench search --chunks lines.jsonl --queries lines.jsonl --json");
   auto options = std::make_shared<BenchOptions>();
   command
       ->add_option("--chunks", options->chunks, R"(Lines {"id": number, "tokens": "terms between spaces"})")

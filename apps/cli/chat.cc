@@ -45,39 +45,77 @@ class LineReader {
   bool at_end_ = false;
 };
 
+// What is wrong with one question, or was too much for it, does not end the conversation.
+bool is_about_the_question(ErrorCode code) {
+  return code == ErrorCode::kInvalidArgument || code == ErrorCode::kResourceExhausted;
+}
+
+// Ctrl-C stops what `token` belongs to, and nothing else, as long as the object lives.
+struct Interruptible {
+  Interruptible(Program& owner, const CancelToken& token) : program(owner) { owner.interruptible = &token; }
+  ~Interruptible() { program.interruptible = nullptr; }
+  Interruptible(const Interruptible&) = delete;
+  Interruptible& operator=(const Interruptible&) = delete;
+  Program& program;
+};
+
+Answer answer_one(Program& program, Answerer& answerer, const AnswerOptions& options,
+                  const std::string& question, const std::vector<LmMessage>& history,
+                  const CancelToken& cancel) {
+  Output& out = program.output();
+  require_words(question, "question");
+  if (!history.empty()) answerer.refresh(program);
+  AskRequest request = make_request(options, question);
+  request.history = history;
+  Answer answer = answerer.answer(program, request, {}, cancel);
+  if (out.json()) {
+    Json result = json_result("ask");
+    result["question"] = question;
+    result["model"] = answerer.model_name();
+    add_answer(result, answer, options.explain);
+    out.print_json(result);
+  } else {
+    out.print("\n");
+  }
+  return answer;
+}
+
 int chat(Program& program, const std::string& folder, const AnswerOptions& options) {
   Output& out = program.output();
   const auto answerer = Answerer::open(program, folder, options);
   if (answerer == nullptr) return kExitNothing;
   const bool interactive = ::isatty(STDIN_FILENO) == 1 && out.stdout_is_terminal() && !out.json();
-  if (interactive) out.note("Ask away; an empty line or Ctrl-D ends.");
+  if (interactive) out.note("Ask away; Ctrl-C stops an answer, an empty line or Ctrl-D ends.");
 
   LineReader lines;
   std::vector<LmMessage> history;
-  bool anything_found = false;
+  bool anything_found = false, anything_failed = false;
   while (true) {
     if (interactive) out.print("> ");
     const auto question = lines.next(program.cancel);
     if (!question || (interactive && question->empty())) break;
     if (question->find_first_not_of(" \t\r") == std::string::npos) continue;
-    if (!history.empty()) answerer->refresh(program);
-    AskRequest request = make_request(options, *question);
-    request.history = history;
-    const Answer answer = answerer->answer(program, request, {});
-    if (out.json()) {
-      Json result = json_result("ask");
-      result["question"] = *question;
-      result["model"] = answerer->model_name();
-      add_answer(result, answer, options.explain);
-      out.print_json(result);
-    } else {
-      out.print("\n");
+    const CancelToken stop = interactive ? CancelToken() : program.cancel;
+    try {
+      const Interruptible only(program, stop);
+      const Answer said = answer_one(program, *answerer, options, *question, history, stop);
+      anything_found = anything_found || said.found;
+      history.push_back({LmMessage::Role::kUser, *question});
+      history.push_back({LmMessage::Role::kAssistant, said.text});
+      if (history.size() > 2 * kMaxTurnsKept) history.erase(history.begin(), history.begin() + 2);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::kCancelled && interactive && !program.cancel.cancelled()) {
+        out.print("\n");
+        out.note("stopped");
+        continue;
+      }
+      if (!is_about_the_question(error.code())) throw;
+      out.end_progress();
+      report_error(out.json(), to_string(error.code()), error.what(), kExitFailure);
+      anything_failed = true;
     }
-    anything_found = anything_found || answer.found;
-    history.push_back({LmMessage::Role::kUser, *question});
-    history.push_back({LmMessage::Role::kAssistant, answer.text});
-    if (history.size() > 2 * kMaxTurnsKept) history.erase(history.begin(), history.begin() + 2);
   }
+  if (anything_failed && !interactive) return kExitFailure;
   return anything_found ? kExitFound : kExitNothing;
 }
 
@@ -88,9 +126,10 @@ void register_chat(CLI::App& app, Program& program) {
     std::string folder;
     AnswerOptions answer;
   };
-  CLI::App* command = add_command(app, "chat", "Ask one question after the other",
-                                  "  lectern chat notes\n"
-                                  "  printf 'Who wrote it?\\nWhen?\\n' | lectern chat notes --json\n");
+  CLI::App* command =
+      add_command(app, "chat", "Ask one question after the other",
+                  "  lectern chat notes\n"
+                  "  printf 'Who rode the running machine?\\nWhen?\\n' | lectern chat notes --json\n");
   auto options = std::make_shared<Options>();
   command->add_option("FOLDER", options->folder, "The folder (default: the one you are in)");
   add_answer_options(command, options->answer);

@@ -1,10 +1,11 @@
 // How a command joins the program. One file a command: it defines `void register_NAME(CLI::App& parent,
 // Program&)`, declared below and called from commands.cc; that function adds the sub-command with its options
-// and its examples, and hands its body to Program::on_run. The body returns an exit code of ExitCode, throws
-// lectern::Error for what fails, and prints through Program::output() only.
+// and its examples, and hands its body to Program::on_run. The body returns an exit code (ExitCode,
+// output.h), throws lectern::Error for what fails, and prints through Program::output() only.
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,17 +16,12 @@
 
 namespace lectern::cli {
 
-enum ExitCode {
-  kExitFound = 0,    // done, or something was found
-  kExitNothing = 1,  // the search or question found nothing
-  kExitFailure = 2,  // wrong usage, or it failed
-  kExitInterrupted = 130,
-};
-
 class Program {
  public:
   SharedOptions options;  // as given by flags; completed from environment and files before the body runs
-  CancelToken cancel;     // set by Ctrl-C
+  CancelToken cancel;     // set by Ctrl-C and SIGTERM
+  // While set, Ctrl-C stops only what this token belongs to, such as one answer of a chat.
+  std::atomic<const CancelToken*> interruptible{nullptr};
 
   // Made after the options are parsed; bodies only.
   Output& output() { return *output_; }
@@ -43,7 +39,8 @@ class Program {
   std::function<int()> body_;
 };
 
-// Adds a sub-command; `examples` (lines of "  lectern ...") end its help.
+// Adds a sub-command; `examples` end its help: lines of "  lectern ..." that work in the folder examples/,
+// where tests/cli/examples_test.cc runs them.
 CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description,
                       const std::string& examples);
 

@@ -6,7 +6,7 @@ namespace lectern::cli {
 CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description,
                       const std::string& examples) {
   CLI::App* command = parent.add_subcommand(name, description);
-  if (!examples.empty()) command->footer("Examples:\n" + examples);
+  if (!examples.empty()) command->footer("Examples, to be run in the folder examples/:\n" + examples);
   return command;
 }
 
@@ -23,13 +23,15 @@ void register_commands(CLI::App& app, Program& program) {
   register_doctor(app, program);
   register_completion(app, program);
 
-  CLI::App* eval = add_command(app, "eval", "Measure answers, search and the model", "");
+  CLI::App* eval = add_command(app, "eval", "Measure answers, search and the model",
+                               "  lectern eval search --data squad/en.json\n");
   eval->require_subcommand(1);
   register_eval_qa(*eval, program);
   register_eval_perplexity(*eval, program);
   register_eval_search(*eval, program);
 
-  CLI::App* bench = add_command(app, "bench", "Measure speed", "");
+  CLI::App* bench = add_command(app, "bench", "Measure speed",
+                                "  lectern bench engine --model qwen2.5-coder-0.5b-instruct\n");
   bench->require_subcommand(1);
   register_bench_engine(*bench, program);
   register_bench_search(*bench, program);

@@ -1,7 +1,9 @@
 // lectern doctor: what this machine has, and what is missing for which command.
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "apps/cli/target.h"
@@ -95,12 +97,18 @@ Finding check_model() {
   return finding;
 }
 
+// The folder, or the nearest above it that is there.
+fs::path first_existing(fs::path folder) {
+  std::error_code error;
+  while (!folder.empty() && !fs::exists(folder, error) && folder != folder.parent_path())
+    folder = folder.parent_path();
+  return folder;
+}
+
 Finding check_folder(const std::string& name, const fs::path& folder) {
   Finding finding{.name = name, .value = folder.string()};
-  fs::path existing = folder;
+  const fs::path existing = first_existing(folder);
   std::error_code error;
-  while (!existing.empty() && !fs::exists(existing, error) && existing != existing.parent_path())
-    existing = existing.parent_path();
   if (::access(existing.c_str(), W_OK) != 0) {
     finding.state = State::kBad;
     finding.advice = existing.string() + " cannot be written";
@@ -108,6 +116,42 @@ Finding check_folder(const std::string& name, const fs::path& folder) {
   }
   const fs::space_info space = fs::space(existing, error);
   if (!error) finding.value += ", " + format_bytes(space.available) + " free";
+  return finding;
+}
+
+// File systems over a network lack the shared memory that readers of the log need.
+std::string network_file_system(const fs::path& folder) {
+  struct statfs info {};
+  if (::statfs(folder.c_str(), &info) != 0) return "";
+  switch (static_cast<uint32_t>(info.f_type)) {  // statfs(2)
+    case 0x6969:
+      return "NFS";
+    case 0x517B:
+    case 0xFE534D42:
+      return "SMB";
+    case 0xFF534D42:
+      return "CIFS";
+    case 0x01021997:
+      return "9p";
+    case 0x00C36400:
+      return "Ceph";
+    case 0x5346414F:
+      return "AFS";
+    default:
+      return "";
+  }
+}
+
+// The database library, and whether write-ahead logs work where the collections lie.
+Finding check_storage(const fs::path& folder) {
+  Finding finding{.name = "storage", .value = storage_version() + " with a write-ahead log"};
+  if (const std::string caveat = storage_caveat(); !caveat.empty()) finding.value += "; " + caveat;
+  if (const std::string network = network_file_system(first_existing(folder)); !network.empty()) {
+    finding.state = State::kWarning;
+    finding.advice =
+        folder.string() + " is on " + network +
+        ", where a write-ahead log is unsafe; keep collections on a local disk with --collection";
+  }
   return finding;
 }
 
@@ -124,6 +168,8 @@ Finding check_collection(const Target& target) {
 }
 
 int doctor(Program& program, const std::string& folder) {
+  std::optional<Target> target;
+  if (!folder.empty() || !program.options.collection.empty()) target = find_target(program, folder);
   std::vector<Finding> findings = {
       {.name = "lectern", .value = LECTERN_VERSION},
       {.name = "text analysis", .value = Analyzer::version()},
@@ -137,8 +183,9 @@ int doctor(Program& program, const std::string& folder) {
       check_folder("models folder", models_folder()),
       check_folder("data folder", data_folder()),
       check_folder("settings folder", config_folder()),
+      check_storage(target ? fs::absolute(target->database).parent_path() : data_folder()),
   };
-  if (!folder.empty()) findings.push_back(check_collection(find_target(program, folder)));
+  if (target) findings.push_back(check_collection(*target));
   Output& out = program.output();
   bool healthy = true;
   Json list = Json::array();

@@ -70,9 +70,9 @@ int eval_perplexity(Program& program, const PerplexityOptions& options) {
 }  // namespace
 
 void register_eval_perplexity(CLI::App& eval, Program& program) {
-  CLI::App* command =
-      add_command(eval, "perplexity", "Measure how well the model predicts a text",
-                  "  lectern eval perplexity --text notes.txt --model qwen2.5-coder-0.5b-instruct --json\n");
+  CLI::App* command = add_command(eval, "perplexity", "Measure how well the model predicts a text",
+                                  "  lectern eval perplexity --text notes/trips/clock-tower.md --model "
+                                  "qwen2.5-coder-0.5b-instruct --json\n");
   const auto options = std::make_shared<PerplexityOptions>();
   command->add_option("--text", options->text, "File of UTF-8 text")->required();
   command->add_option("--window", options->window, "Tokens that the model sees at a time")

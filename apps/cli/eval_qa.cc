@@ -101,12 +101,14 @@ class QaEvaluation {
     const ProgressFn progress = program_.output().progress();
     for (const SquadQuestion& question : sample) {
       if (program_.cancel.cancelled()) break;
-      if (progress) progress({"asking", "", static_cast<uint64_t>(sums_.n), sample.size(), 0, 0});
+      progress({"asking", "", static_cast<uint64_t>(sums_.n), sample.size(), 0, 0});
       try {
         answer(question);
       } catch (const Error& error) {
         if (error.code() == ErrorCode::kCancelled) break;
-        throw;
+        throw Error(error.code(), options_.data + ": question " +
+                                      (question.id.empty() ? std::to_string(question.number) : question.id) +
+                                      ": " + error.what());
       }
     }
     program_.end_progress();
@@ -208,8 +210,8 @@ int run_eval_qa(const QaOptions& options, Program& program) {
 void register_eval_qa(CLI::App& eval, Program& program) {
   CLI::App* command =
       add_command(eval, "qa", "Answer the questions of a SQuAD-format file and compare",
-                  "  lectern eval qa --data xquad/en.json --limit 100 --seed 1 --json\n"
-                  "  lectern eval qa --data xquad/en.json --documents xquad/zh.json --limit 50");
+                  "  lectern eval qa --data squad/en.json --limit 3 --seed 1 --json\n"
+                  "  lectern eval qa --data squad/en.json --documents squad/zh.json --limit 3");
   auto options = std::make_shared<QaOptions>();
   command->add_option("--data", options->data, "Questions and, without --documents, the text")
       ->required()

@@ -56,7 +56,7 @@ class SearchEvaluation {
     const auto sample = sample_questions(questions_, options.limit, options.seed);
     for (const SquadQuestion& question : sample) {
       if (cancel.cancelled()) break;
-      if (progress) progress({"searching", "", static_cast<uint64_t>(sums.n), sample.size(), 0, 0});
+      progress({"searching", "", static_cast<uint64_t>(sums.n), sample.size(), 0, 0});
       // The answers and their place are the parallel question's: it has the documents' language.
       ask(question, documents_.questions[question.number], sums);
     }
@@ -124,8 +124,8 @@ int run_eval_search(const SearchOptions& options, Program& program) {
 void register_eval_search(CLI::App& eval, Program& program) {
   CLI::App* command =
       add_command(eval, "search", "Search for the questions of a SQuAD-format file, without a model",
-                  "  lectern eval search --data xquad/en.json --json\n"
-                  "  lectern eval search --data xquad/en.json --documents xquad/zh.json");
+                  "  lectern eval search --data squad/en.json --json\n"
+                  "  lectern eval search --data squad/en.json --documents squad/zh.json");
   auto options = std::make_shared<SearchOptions>();
   command->add_option("--data", options->data, "Questions and, without --documents, the text")
       ->required()

@@ -43,7 +43,7 @@ void register_index(CLI::App& app, Program& program) {
   };
   CLI::App* command = add_command(app, "index", "Read new and changed documents of a folder",
                                   "  lectern index notes\n"
-                                  "  lectern index papers contracts --collection work.db\n");
+                                  "  lectern index notes/garden notes/trips --collection outdoors.db\n");
   auto options = std::make_shared<Options>();
   command
       ->add_option("FOLDER", options->folders,

@@ -6,22 +6,29 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <span>
+
 #include "apps/cli/command.h"
+#include "apps/cli/usage.h"
 #include "base/error.h"
 
 namespace lectern::cli {
 namespace {
 
-CancelToken* interrupt_token = nullptr;  // for the signal handler; set once before it is installed
+Program* interrupted_program = nullptr;  // for the signal handler; set once before it is installed
 
-void on_interrupt(int) {
+void on_interrupt(int signal) {
+  const CancelToken& all = interrupted_program->cancel;
+  const CancelToken* part = interrupted_program->interruptible;
   // The second Ctrl-C ends at once; the database survives that as it survives a power cut.
-  if (interrupt_token->cancelled()) ::_exit(kExitInterrupted);
-  interrupt_token->cancel();
+  if (all.cancelled() || (part != nullptr && part->cancelled())) ::_exit(kExitInterrupted);
+  if (part != nullptr) part->cancel();
+  if (part == nullptr || signal != SIGINT) all.cancel();
 }
 
-void install_signal_handlers(CancelToken& token) {
-  interrupt_token = &token;
+void install_signal_handlers(Program& program) {
+  interrupted_program = &program;
   struct sigaction action {};
   action.sa_handler = on_interrupt;  // without SA_RESTART: a blocked read returns
   ::sigaction(SIGINT, &action, nullptr);
@@ -31,9 +38,9 @@ void install_signal_handlers(CancelToken& token) {
 }
 
 int run_guarded(Program& program) {
-  const auto fail = [&program](const std::string& message) {
+  const auto fail = [&program](std::string_view code, const std::string& message) {
     program.end_progress();
-    std::fprintf(stderr, "lectern: error: %s\n", printable(message).c_str());
+    report_error(program.options.json, code, message, kExitFailure);
     return kExitFailure;
   };
   try {
@@ -41,14 +48,15 @@ int run_guarded(Program& program) {
   } catch (const OutputClosed&) {
     return kExitFound;
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kCancelled) return fail(error.what());
+    if (error.code() != ErrorCode::kCancelled) return fail(to_string(error.code()), error.what());
     program.end_progress();
-    std::fprintf(stderr, "lectern: interrupted\n");
+    report_error(program.options.json, to_string(error.code()), "interrupted", kExitInterrupted);
     return kExitInterrupted;
   } catch (const std::bad_alloc&) {
-    return fail("out of memory; close other programs, or use a smaller model or context");
+    return fail(to_string(ErrorCode::kResourceExhausted),
+                "out of memory; close other programs, or use a smaller model or context");
   } catch (const std::exception& error) {
-    return fail(std::string("internal error, please report it: ") + error.what());
+    return fail("internal error", std::string("internal error, please report it: ") + error.what());
   }
 }
 
@@ -68,18 +76,23 @@ void Program::end_progress() {
 
 int main(int argc, char** argv) {
   Program program;
-  install_signal_handlers(program.cancel);
+  install_signal_handlers(program);
 
   CLI::App app("Ask your documents: a small local model reads them and answers with citations.", "lectern");
   app.set_version_flag("--version", "lectern " LECTERN_VERSION);
   app.require_subcommand(1);
+  app.formatter(help_formatter());
   app.footer("Exit codes: 0 found or done, 1 nothing found, 2 wrong usage or failure, 130 interrupted.");
   register_commands(app, program);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    std::fprintf(stderr, "lectern: error: %s (see lectern --help)\n", printable(error.what()).c_str());
+    const std::span<const char* const> arguments(argv + 1, argv + std::max(argc, 1));
+    const bool json = std::any_of(arguments.begin(), arguments.end(),
+                                  [](std::string_view argument) { return argument == "--json"; });
+    report_error(json, to_string(ErrorCode::kInvalidArgument), explain_usage(app, error, arguments),
+                 kExitFailure);
     return kExitFailure;
   }
   return run_guarded(program);

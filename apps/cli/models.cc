@@ -61,7 +61,8 @@ int list_models(Program& program, bool only_installed) {
 
 const ModelEntry& wanted_model(const std::string& id) {
   if (const ModelEntry* entry = find_model(id)) return *entry;
-  throw Error(ErrorCode::kNotFound, id + ": no model of that id; `lectern models` lists them");
+  throw Error(ErrorCode::kNotFound,
+              id + ": no model of that id" + did_you_mean_model(id) + "; `lectern models` lists them");
 }
 
 int pull(Program& program, const std::string& id, PullOptions options) {

@@ -76,12 +76,13 @@ void Output::warning(const std::string& line) {
   write_stderr("lectern: warning: " + line);
 }
 
-void Output::error(const std::string& line) {
-  write_stderr("lectern: error: " + line);
+void Output::nothing(const std::string& line) {
+  note(line);
+  if (json_) print_json(error_json(to_string(ErrorCode::kNotFound), line, kExitNothing));
 }
 
 ProgressFn Output::progress() {
-  if (!bar_) return {};
+  if (!bar_) return [](const Progress&) {};
   return [this](const Progress& state) { bar_->show(state); };
 }
 
@@ -99,6 +100,25 @@ std::string Output::dim(const std::string& text) const {
 
 Json json_result(std::string_view name) {
   return Json{{"schema", "lectern." + std::string(name) + "/1"}};
+}
+
+Json error_json(std::string_view code, const std::string& message, int exit_code) {
+  Json json = json_result("error");
+  json["error"] = message;
+  json["code"] = std::string(code);
+  json["exit_code"] = exit_code;
+  return json;
+}
+
+void report_error(bool json, std::string_view code, const std::string& message, int exit_code) {
+  const char* kind = exit_code == kExitInterrupted ? "" : "error: ";
+  std::fprintf(stderr, "lectern: %s%s\n", kind, printable(message).c_str());
+  if (!json) return;
+  try {
+    Output(json, /*quiet=*/true).print_json(error_json(code, message, exit_code));
+  } catch (const std::exception&) {
+    // Where stdout itself is what failed, stderr has said it.
+  }
 }
 
 std::string printable(std::string_view text, bool keep_newlines) {

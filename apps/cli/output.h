@@ -12,6 +12,13 @@
 
 namespace lectern::cli {
 
+enum ExitCode {
+  kExitFound = 0,    // done, or something was found
+  kExitNothing = 1,  // the search or question found nothing
+  kExitFailure = 2,  // wrong usage, or it failed
+  kExitInterrupted = 130,
+};
+
 // Whoever read our stdout has gone: the program ends quietly.
 struct OutputClosed : std::runtime_error {
   OutputClosed() : std::runtime_error("stdout was closed") {}
@@ -35,10 +42,11 @@ class Output {
   // For people, on stderr. Notes are left out by --quiet.
   void note(const std::string& line);
   void warning(const std::string& line);
-  void error(const std::string& line);
+  // The command found nothing: a note for people and, with --json, the object that stands for the result.
+  void nothing(const std::string& line);
 
   // Draws one line with a bar, speed and remaining time, on a terminal only; cleared by the next print or
-  // note.
+  // note. Never empty: elsewhere it does nothing.
   ProgressFn progress();
   void end_progress();
 
@@ -56,6 +64,13 @@ class Output {
 
 // {"schema": "lectern.NAME/1"}: how every JSON result begins.
 Json json_result(std::string_view name);
+
+// What --json prints where there is no result: {"schema": "lectern.error/1", "error", "code", "exit_code"}.
+Json error_json(std::string_view code, const std::string& message, int exit_code);
+
+// Says on stderr in one line what failed ("lectern: error: ..."; of an interrupt "lectern: interrupted") and,
+// with `json`, prints error_json() on stdout, so that whoever parses it always finds an object. Never throws.
+void report_error(bool json, std::string_view code, const std::string& message, int exit_code);
 
 // Text from a document or a file name, safe to show: control characters (escape sequences) become visible
 // ones; `keep_newlines` is for passages, without it the result is one line.

@@ -21,6 +21,12 @@ Place place_of(const Passage& passage) {
           .last_page = passage.chunk.last_page};
 }
 
+Place place_of(const SearchHit& hit) {
+  Place place = place_of(hit.passage);
+  place.heading_path = hit.heading_path;
+  return place;
+}
+
 Place place_of(const SourcePassage& passage) {
   return {.path = passage.path,
           .title = passage.title,

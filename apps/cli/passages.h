@@ -19,6 +19,7 @@ struct Place {
   int first_page = 0, last_page = 0;  // 0: no pages
 };
 Place place_of(const Passage& passage);
+Place place_of(const SearchHit& hit);  // with the heading of the section that was hit
 Place place_of(const SourcePassage& passage);
 
 // "notes/a.md:3-9" or "paper.pdf:p4": what `lectern read` takes.

@@ -22,6 +22,22 @@ int terminal_width(int fd) {
   return size.ws_col;
 }
 
+// Columns a terminal gives a character: 2 for East Asian wide ones and emoji, 0 for combining marks.
+int columns(char32_t c) {
+  struct Range {
+    char32_t first, last;
+  };
+  static constexpr Range kWide[] = {
+      {0x1100, 0x115F},   {0x2E80, 0x303E},   {0x3041, 0xA4CF},  {0xA960, 0xA97C}, {0xAC00, 0xD7A3},
+      {0xF900, 0xFAFF},   {0xFE30, 0xFE6F},   {0xFF00, 0xFF60},  {0xFFE0, 0xFFE6}, {0x1F300, 0x1F64F},
+      {0x1F680, 0x1F6FF}, {0x1F900, 0x1FAFF}, {0x20000, 0x3FFFD}};
+  static constexpr Range kZero[] = {
+      {0x0300, 0x036F}, {0x200B, 0x200F}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}, {0xFE20, 0xFE2F}};
+  const auto within = [c](const Range& range) { return c >= range.first && c <= range.last; };
+  if (std::any_of(std::begin(kWide), std::end(kWide), within)) return 2;
+  return std::any_of(std::begin(kZero), std::end(kZero), within) ? 0 : 1;
+}
+
 void write_best_effort(int fd, const std::string& text) {
   // A progress line that cannot be written is not worth an error.
   [[maybe_unused]] const ssize_t n = ::write(fd, text.data(), text.size());
@@ -65,10 +81,14 @@ std::string progress_line(const Progress& progress, uint64_t first_items, uint64
     line += "  " + format_seconds(static_cast<double>(total - done) / rate) + " left";
   }
   if (!progress.item.empty()) line += "  " + printable(progress.item);
-  // Columns are counted as code points; wide characters may wrap, which only looks untidy.
+  // A line that wraps could not be drawn over.
   size_t end = 0;
-  for (int column = 0; end < line.size() && column < width - 1; ++column)
-    end += utf8::decode(line, end).length;
+  for (int column = 0; end < line.size();) {
+    const utf8::Decoded decoded = utf8::decode(line, end);
+    column += columns(decoded.code_point);
+    if (column > width - 1) break;
+    end += decoded.length;
+  }
   return line.substr(0, end);
 }
 

@@ -102,8 +102,8 @@ int read(Program& program, const std::vector<std::string>& arguments) {
   } else {
     const auto document = collection->find_document(reference.path);
     if (!document) {
-      out.note(printable(reference.path) +
-               ": not in this collection; `lectern status --files` lists what is");
+      out.nothing(printable(reference.path) +
+                  ": not in this collection; `lectern status --files` lists what is");
       return kExitNothing;
     }
     text = collection->text(document->id);
@@ -118,7 +118,7 @@ int read(Program& program, const std::vector<std::string>& arguments) {
       result[reference.is_page ? "pages" : "lines"] = {reference.first, reference.last};
   }
   if (text.empty()) {
-    out.note(printable(wanted) + ": the document has no such place");
+    out.nothing(printable(wanted) + ": the document has no such place");
     return kExitNothing;
   }
   result["text"] = text;
@@ -135,9 +135,9 @@ int read(Program& program, const std::vector<std::string>& arguments) {
 
 void register_read(CLI::App& app, Program& program) {
   CLI::App* command = add_command(app, "read", "Print the passage that a citation names",
-                                  "  lectern read notes bicycle.md:3-9\n"
-                                  "  lectern read papers survey.pdf:p4\n"
-                                  "  lectern read notes \"#17\"\n");
+                                  "  lectern read notes garden/garden-diary.md:3-9\n"
+                                  "  lectern read notes workshop/heating-summary.pdf:p1\n"
+                                  "  lectern read notes \"#7\"\n");
   auto arguments = std::make_shared<std::vector<std::string>>();
   command->add_option("arguments", *arguments, "The folder (default: the one you are in) and the citation")
       ->option_text("[FOLDER] PATH[:LINES|:pPAGES]|#PASSAGE")

@@ -4,7 +4,6 @@
 #include "apps/cli/passages.h"
 #include "apps/cli/target.h"
 #include "base/clock.h"
-#include "base/error.h"
 
 namespace lectern::cli {
 namespace {
@@ -23,7 +22,7 @@ std::string number(double value) {
 }
 
 Json hit_json(const SearchHit& hit, bool explain) {
-  Json json = to_json(place_of(hit.passage));
+  Json json = to_json(place_of(hit));
   json["chunk"] = hit.passage.chunk_id;
   json["document"] = hit.passage.document_id;
   json["bytes"] = {hit.passage.chunk.begin, hit.passage.chunk.end};
@@ -38,7 +37,7 @@ Json hit_json(const SearchHit& hit, bool explain) {
 }
 
 void print_hit(Output& out, size_t rank, const SearchHit& hit, bool explain) {
-  out.print_line(out.bold(std::to_string(rank) + ". " + describe(place_of(hit.passage))) +
+  out.print_line(out.bold(std::to_string(rank) + ". " + describe(place_of(hit))) +
                  out.dim("  #" + std::to_string(hit.passage.chunk_id) + "  " + number(hit.score)));
   out.print(indented(hit.passage.text, 3));
   if (!explain) return;
@@ -50,16 +49,15 @@ void print_hit(Output& out, size_t rank, const SearchHit& hit, bool explain) {
 int search(Program& program, const Options& options) {
   Output& out = program.output();
   const auto [folder, query] = split_arguments(options.arguments);
-  if (query.find_first_not_of(" \t\r\n") == std::string::npos)
-    throw Error(ErrorCode::kInvalidArgument, "the query is empty");
+  require_words(query, "query");
   const Target target = find_target(program, folder);
   const auto collection =
       target.folder.empty() || options.no_index ? open_existing(target) : open_or_create(target);
   if (!options.no_index) bring_up_to_date(program, *collection, target);
 
   const Stopwatch watch;
-  const std::vector<SearchHit> hits =
-      collection->search({.queries = {{query, 1.0}}, .limit = options.limit, .explain = options.explain});
+  const std::vector<SearchHit> hits = collection->search(
+      {.queries = {{query, 1.0}}, .limit = options.limit, .explain = options.explain, .sections = true});
   const double seconds = watch.seconds();
   if (out.json()) {
     Json result = json_result("search");
@@ -81,8 +79,8 @@ int search(Program& program, const Options& options) {
 
 void register_search(CLI::App& app, Program& program) {
   CLI::App* command = add_command(app, "search", "Find passages by their words, without a model",
-                                  "  lectern search notes \"battery warranty\"\n"
-                                  "  lectern search notes 保修期 -k 3 --json\n");
+                                  "  lectern search notes \"runner beans\"\n"
+                                  "  lectern search notes 碧螺春 -k 3 --json\n");
   auto options = std::make_shared<Options>();
   command
       ->add_option("arguments", options->arguments, "The folder (default: the one you are in) and the words")

@@ -25,8 +25,48 @@ Json document_json(const DocumentInfo& document) {
               {"chunks", document.n_chunks}, {"sha256", document.hash}};
 }
 
+// One line for each collection in the data folder; those that cannot be read are warnings.
+int status_of_all(Program& program) {
+  Output& out = program.output();
+  Json list = Json::array();
+  for (const fs::path& database : default_collections()) {
+    try {
+      const auto collection = Collection::open(database);
+      const CollectionStats stats = collection->stats();
+      const std::vector<std::string> roots = collection->roots();
+      if (out.json()) {
+        list.push_back(Json{{"collection", database.string()},
+                            {"folders", roots},
+                            {"documents", stats.n_documents},
+                            {"chunks", stats.n_chunks},
+                            {"text_bytes", stats.text_bytes},
+                            {"file_bytes", stats.file_bytes}});
+        continue;
+      }
+      list.push_back(database.string());
+      std::string folders;
+      for (const std::string& root : roots) folders += (folders.empty() ? "" : ", ") + printable(root);
+      out.print_line((folders.empty() ? printable(database.string()) : folders) + "  " +
+                     plural(stats.n_documents, "document") + ", " + plural(stats.n_chunks, "passage") + ", " +
+                     format_bytes(stats.file_bytes));
+    } catch (const Error& error) {
+      out.warning(printable(error.what()));
+    }
+  }
+  if (out.json()) {
+    Json result = json_result("status.all");
+    result["collections"] = list;
+    out.print_json(result);
+  } else if (list.empty()) {
+    out.note("nothing is indexed; begin with: lectern index FOLDER");
+  }
+  return list.empty() ? kExitNothing : kExitFound;
+}
+
 int status(Program& program, const StatusOptions& options) {
   Output& out = program.output();
+  if (options.folder.empty() && program.options.collection.empty() && !options.files)
+    return status_of_all(program);
   const Target target = find_target(program, options.folder);
   const auto collection = open_existing(target);
   const CollectionStats stats = collection->stats();
@@ -83,38 +123,47 @@ int n_matching(const Collection& collection, const std::string& path) {
   return n;
 }
 
-void remove_collection(const Target& target) {
-  std::error_code error;
-  fs::remove(target.database, error);
-  if (error) throw Error(ErrorCode::kIo, target.database.string() + ": " + error.message());
-  for (const char* suffix : {"-wal", "-shm", ".lock"}) fs::remove(target.database.string() + suffix, error);
+// The whole index, also one that is damaged; the number of its documents, null where it cannot be told.
+Json remove_collection(const Target& target, bool dry_run) {
+  Json n_documents;
+  try {
+    n_documents = open_existing(target)->stats().n_documents;
+  } catch (const Error& error) {
+    // delete_collection() refuses what is no collection of ours.
+    if (dry_run || error.code() == ErrorCode::kNotFound) throw;
+  }
+  if (!dry_run) delete_collection(target.database);
+  return n_documents;
 }
 
 int remove(Program& program, const RemoveOptions& options) {
   Output& out = program.output();
   const Target target = find_target(program, options.folder);
-  auto collection = open_existing(target);  // refuses a file that is no collection of ours
+  Json n_documents;
   int64_t n = 0;
   if (options.paths.empty()) {
-    n = collection->stats().n_documents;
-    collection.reset();
-    if (!options.dry_run) remove_collection(target);
+    n_documents = remove_collection(target, options.dry_run);
   } else {
+    const auto collection = open_existing(target);
     for (const std::string& path : options.paths) {
       const int here = options.dry_run ? n_matching(*collection, path) : collection->remove(path);
       if (here == 0) out.warning(printable(path) + ": not in this collection");
       n += here;
     }
+    n_documents = n;
   }
   if (out.json()) {
     Json result = json_result("rm");
     result["collection"] = target.database.string();
-    result["documents"] = n;
+    result["documents"] = n_documents;
     result["dry_run"] = options.dry_run;
     out.print_json(result);
   } else {
-    out.print_line(std::string(options.dry_run ? "would remove " : "removed ") + plural(n, "document") +
-                   " from the index" + (options.paths.empty() ? ", and the index" : ""));
+    const std::string what = n_documents.is_null()
+                                 ? "an index that cannot be read"
+                                 : plural(n_documents.get<int64_t>(), "document") + " from the index" +
+                                       (options.paths.empty() ? ", and the index" : "");
+    out.print_line((options.dry_run ? "would remove " : "removed ") + what);
     out.note("the files themselves stay");
   }
   return n > 0 || options.paths.empty() ? kExitFound : kExitNothing;
@@ -124,10 +173,11 @@ int remove(Program& program, const RemoveOptions& options) {
 
 void register_status(CLI::App& app, Program& program) {
   CLI::App* command = add_command(app, "status", "Show what is indexed",
-                                  "  lectern status notes\n"
+                                  "  lectern status\n"
                                   "  lectern status notes --files\n");
   auto options = std::make_shared<StatusOptions>();
-  command->add_option("FOLDER", options->folder, "The folder (default: the one you are in)");
+  command->add_option("FOLDER", options->folder,
+                      "The folder (default: all, a line each; with --files the one you are in)");
   command->add_flag("--files", options->files, "List every document");
   add_collection_option(command, program.options);
   add_output_options(command, program.options);
@@ -136,8 +186,8 @@ void register_status(CLI::App& app, Program& program) {
 
 void register_rm(CLI::App& app, Program& program) {
   CLI::App* command = add_command(app, "rm", "Forget documents, or a whole index; files are never touched",
-                                  "  lectern rm notes\n"
-                                  "  lectern rm notes old/draft.md archive/\n");
+                                  "  lectern rm notes garden/bean-soup.md trips/ --dry-run\n"
+                                  "  lectern rm notes\n");
   auto options = std::make_shared<RemoveOptions>();
   command->add_option("FOLDER", options->folder, "The folder whose index it is")->required();
   command->add_option("PATH", options->paths, "Documents or folders in it; none: the whole index");

@@ -1,10 +1,34 @@
 #include "apps/cli/target.h"
 
 #include "base/error.h"
+#include "retrieval/analyzer.h"
 
 namespace lectern::cli {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+void warn_about(Program& program, const FileWarning& warning) {
+  program.output().warning(printable(warning.path) + ": " + printable(warning.reason));
+}
+
+// What was wrong with files that have not changed since is not said again before every answer.
+void warn_about_changed_files(Program& program, const IndexReport& report) {
+  int64_t n_known = 0;
+  for (const FileWarning& warning : report.warnings) {
+    if (warning.known) {
+      ++n_known;
+    } else {
+      warn_about(program, warning);
+    }
+  }
+  if (n_known > 0)
+    program.output().note(plural(n_known, "earlier warning") +
+                          " about files; `lectern index` on the folder shows them again");
+}
+
+}  // namespace
 
 std::optional<Target> try_find_target(const Program& program, const std::string& folder) {
   const std::string& database = program.options.collection;
@@ -67,14 +91,13 @@ std::optional<IndexReport> bring_up_to_date(Program& program, Collection& collec
     out.note("not brought up to date: " + printable(error.what()));
     return std::nullopt;
   }
-  warn_about_files(program, report);
+  warn_about_changed_files(program, report);
   if (report.added + report.changed + report.renamed + report.removed > 0) out.note(summary(report));
   return report;
 }
 
 void warn_about_files(Program& program, const IndexReport& report) {
-  for (const FileWarning& warning : report.warnings)
-    program.output().warning(printable(warning.path) + ": " + printable(warning.reason));
+  for (const FileWarning& warning : report.warnings) warn_about(program, warning);
 }
 
 std::string summary(const IndexReport& report) {
@@ -104,6 +127,15 @@ Json to_json(const IndexReport& report) {
   for (const FileWarning& warning : report.warnings)
     json["warnings"].push_back(Json{{"path", warning.path}, {"reason", warning.reason}});
   return json;
+}
+
+void require_words(const std::string& text, const std::string& what) {
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos)
+    throw Error(ErrorCode::kInvalidArgument, "the " + what + " is empty");
+  std::vector<Term> terms;
+  Analyzer().analyze_query(text, terms);
+  if (terms.empty())
+    throw Error(ErrorCode::kInvalidArgument, "the " + what + " has no words, only punctuation or symbols");
 }
 
 FolderAndText split_arguments(const std::vector<std::string>& arguments) {

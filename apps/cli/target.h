@@ -37,6 +37,9 @@ void warn_about_files(Program& program, const IndexReport& report);
 std::string summary(const IndexReport& report);
 Json to_json(const IndexReport& report);
 
+// Throws Error(kInvalidArgument) when `text`, the `what` of a command, has no word that could be looked for.
+void require_words(const std::string& text, const std::string& what);
+
 // Commands that take [FOLDER] and one more argument.
 struct FolderAndText {
   std::string folder;  // "": not given

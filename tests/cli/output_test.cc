@@ -18,6 +18,10 @@ TEST_CASE("control characters of documents and names never reach the terminal") 
   CHECK(printable("电池 Straße 🚲") == "电池 Straße 🚲");
 }
 
+TEST_CASE("progress can be told where nothing is drawn") {
+  Output(/*json=*/false, /*quiet=*/true).progress()({.stage = "reading"});  // would throw if it were empty
+}
+
 TEST_CASE("sizes and times are short") {
   CHECK(format_bytes(0) == "0 B");
   CHECK(format_bytes(999) == "999 B");
@@ -42,6 +46,11 @@ TEST_CASE("a progress line shows how far and how long and fits the terminal") {
              Catch::Contains("10.0 MB/s") && Catch::Contains("50.0 s left"));
   CHECK_THAT(progress_line(half, 0, 0, 0.1, 200), !Catch::Contains("left"));
   CHECK(progress_line(half, 0, 0, 10, 20).size() == 19);
+
+  // East Asian characters take two columns each, combining marks none.
+  const Progress wide{.stage = "读", .item = "电池电池电池电池"};
+  CHECK(progress_line(wide, 0, 0, 0, 11) == "读  电池电");
+  CHECK(progress_line({.stage = "e\u0301e\u0301e\u0301"}, 0, 0, 0, 3) == "e\u0301e\u0301");
 
   const Progress files{.stage = "reading", .item = "a\nb.md", .items_done = 3, .items_total = 12};
   CHECK_THAT(progress_line(files, 0, 0, 2, 200), Catch::Contains("25 %") && Catch::Contains("3/12") &&

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,19 @@ class World {
     const std::vector<std::string> command = {"bash", "-c", script};
     return run_subprocess(command, {.max_seconds = 300, .max_output_bytes = uint64_t{64} << 20},
                           CancelToken());
+  }
+
+  // The lines after "Examples" in the help of `command`.
+  std::vector<std::string> examples(std::vector<std::string> command) const {
+    command.emplace_back("--help");
+    std::istringstream lines(run(command).out);
+    std::vector<std::string> examples;
+    bool begun = false;
+    for (std::string line; std::getline(lines, line);) {
+      if (begun && line.starts_with("  ")) examples.push_back(line.substr(2));
+      if (line.starts_with("Examples")) begun = true;
+    }
+    return examples;
   }
 
   static Json json(const SubprocessResult& result) { return parse_json(result.out, "stdout"); }

@@ -1,6 +1,7 @@
 // The program's manners: help, exit codes, where output goes.
 #include "tests/cli/program.h"
 #include "tests/support/catch.h"
+#include "tests/support/terminal.h"
 
 using namespace lectern;
 using namespace lectern::test;
@@ -16,13 +17,70 @@ TEST_CASE("help and version go to stdout and end well") {
 
 TEST_CASE("every command has examples in its help") {
   const World world;
-  for (const std::string command :
-       {"ask", "chat", "search", "read", "index", "status", "rm", "models", "pull", "doctor", "completion"}) {
+  for (const std::string command : {"ask", "chat", "search", "read", "index", "status", "rm", "models",
+                                    "pull", "doctor", "completion", "eval", "bench"}) {
     INFO(command);
-    const SubprocessResult help = world.run({command, "--help"});
-    CHECK(help.exit_code == 0);
-    CHECK_THAT(help.out, Catch::Contains("Examples:\n  ") && Catch::Contains("lectern " + command));
+    const std::vector<std::string> examples = world.examples({command});
+    REQUIRE_FALSE(examples.empty());
+    CHECK_THAT(examples[0], Catch::Contains("lectern " + command));
   }
+}
+
+TEST_CASE("an unknown command or option names the one that was meant") {
+  const World world;
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string said;
+  };
+  for (const Case& c :
+       {Case{{"serch", "notes", "words"}, "no command serch; did you mean search? (see lectern --help)"},
+        Case{{"search", "notes", "words", "--limt", "3"},
+             "no option --limt; did you mean --limit? (see lectern search --help)"},
+        Case{{"index", "notes", "--jsno=1"}, "no option --jsno; did you mean --json?"},
+        Case{{"search", "notes", "words", "-z"}, "no option -z (see"},
+        Case{{"eval", "serch"}, "no command serch; did you mean search? (see lectern eval --help)"},
+        Case{{"eval"}, "a command is missing: qa, "}, Case{{}, "a command is missing: ask, "},
+        Case{{"frobnicate"}, "no command frobnicate (see"},
+        Case{{"ask"}, "[FOLDER] QUESTION is required (see lectern ask --help)"},
+        Case{{"search", "notes", "words", "-k", "0"}, "--limit: "},
+        Case{{"pull", "qwen2.5-coder-0.5b-instrut"}, "did you mean qwen2.5-coder-0.5b-instruct?"}}) {
+    const SubprocessResult result = world.run(c.arguments);
+    CHECK(result.exit_code == 2);
+    CHECK(is_one_error(result.err));
+    CHECK_THAT(result.err, Catch::Contains(c.said));
+  }
+}
+
+TEST_CASE("on a terminal NO_COLOR turns emphasis off and elsewhere there is none") {
+  const World world;
+  world.write("a.md", "The albatross flew.\n");
+  const std::vector<std::string> search = {LECTERN_PROGRAM, "search", world.documents().string(), "albatross",
+                                           "-q"};
+  {
+    const ScopedVariable no_colour("NO_COLOR", "");  // the empty one does not count
+    Terminal colourful(search);
+    CHECK(colourful.wait_for_end() == 0);
+    CHECK_THAT(colourful.shown(), Catch::Contains("\x1b[1m"));
+  }
+  {
+    const ScopedVariable no_colour("NO_COLOR", "1");
+    Terminal plain(search);
+    CHECK(plain.wait_for_end() == 0);
+    CHECK_THAT(plain.shown(), Catch::Contains("albatross") && !Catch::Contains("\x1b"));
+  }
+  world.write("b.md", "Another albatross.\n");
+  const SubprocessResult piped = world.run({"search", world.documents().string(), "albatross", "--explain"});
+  CHECK_THAT(piped.out + piped.err, Catch::Contains("albatross") && !Catch::Contains("\x1b"));
+}
+
+TEST_CASE("a reader that goes away ends search quietly") {
+  const World world;
+  for (int i = 0; i < 300; ++i)
+    world.write("n" + std::to_string(i) + ".md", "The albatross " + std::string(400, 'x') + "\n");
+  const SubprocessResult result = world.run_shell(
+      "\"$LECTERN\" search \"$DOCUMENTS\" albatross -k 1000 -q | head -1; echo ${PIPESTATUS[0]}");
+  CHECK(result.out.ends_with("\n0\n"));
+  CHECK(result.err.empty());
 }
 
 TEST_CASE("wrong usage is one line and exit code 2") {

@@ -1,0 +1,19 @@
+// What a person is told about wrong usage, and how help is laid out.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace lectern::cli {
+
+// One sentence about why the command line could not be understood: the command or option that does not exist
+// with the one that was probably meant, or what `error` says; it ends by naming the help to read.
+std::string explain_usage(const CLI::App& program, const CLI::ParseError& error,
+                          std::span<const char* const> arguments);
+
+// The help of a command: arguments in the words of their option_text.
+std::shared_ptr<CLI::Formatter> help_formatter();
+
+}  // namespace lectern::cli

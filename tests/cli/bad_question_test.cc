@@ -1,0 +1,71 @@
+// Questions and queries that hold nothing, or too much, or bytes that are no text.
+#include "tests/cli/program.h"
+#include "tests/support/catch.h"
+
+using namespace lectern;
+using namespace lectern::test;
+
+namespace {
+
+struct Notes : World {
+  Notes() { write("good.md", "# Good\n\nThe lighthouse was built in 1850.\n"); }
+  std::string name() const { return documents().string(); }
+};
+
+}  // namespace
+
+TEST_CASE("a question without words is refused before anything is read") {
+  const Notes notes;
+  for (const std::string text : {"", " ", "\n\t ", "?", "?! ... --", "。，？"}) {
+    for (const std::string command : {"ask", "search"}) {
+      INFO(command << " '" << text << "'");
+      const SubprocessResult result = notes.run({command, notes.name(), text});
+      CHECK(result.exit_code == 2);
+      CHECK(result.out.empty());
+      CHECK(is_one_error(result.err));
+      CHECK_THAT(result.err, Catch::Contains("is empty") || Catch::Contains("has no words"));
+    }
+  }
+}
+
+TEST_CASE("a query of nothing but stop words is looked for") {
+  const Notes notes;
+  CHECK(notes.run({"search", notes.name(), "was the in"}).exit_code == 0);
+}
+
+TEST_CASE("a query of 100,000 characters is answered") {
+  const Notes notes;
+  std::string query, chinese;
+  while (query.size() < 100'000) query += "lighthouse number " + std::to_string(query.size()) + " ";
+  while (chinese.size() < 100'000) chinese += "灯塔是哪年建成的";
+  CHECK(notes.run({"search", notes.name(), query}).exit_code == 0);
+  CHECK(notes.run({"search", notes.name(), chinese}).exit_code == 1);
+  CHECK(notes.run({"search", notes.name(), std::string(100'000, 'a')}).exit_code == 1);
+}
+
+TEST_CASE("a query with control characters and no UTF-8 is answered") {
+  const Notes notes;
+  for (const std::string query :
+       {"light\x01house lighthouse", "lighthouse \xff\xfe", "\x1b[31m lighthouse"}) {
+    const SubprocessResult result = notes.run({"search", notes.name(), query, "--json"});
+    CHECK(result.exit_code == 0);
+    CHECK(World::json(result)["hits"].size() == 1);
+  }
+}
+
+TEST_CASE("files of questions and settings that hold zero bytes are one error that names them") {
+  const Notes notes;
+  const auto zeros = notes.folder() / "zeros.json";
+  write_file_atomically(zeros, std::string("{\"data\": \0 []}", 14));
+  const SubprocessResult data = notes.run({"eval", "search", "--data", zeros.string()});
+  CHECK(data.exit_code == 2);
+  CHECK(is_one_error(data.err));
+  CHECK_THAT(data.err, Catch::Contains("zeros.json") && Catch::Contains("byte"));
+
+  write_file_atomically(notes.folder() / ".lectern.json", std::string("{\"model\": \"a\0b\"}", 16));
+  const SubprocessResult settings =
+      notes.run_shell("mkdir -p \"$DOCUMENTS\" && cd \"$DOCUMENTS\" && \"$LECTERN\" models");
+  CHECK(settings.exit_code == 2);
+  CHECK(is_one_error(settings.err));
+  CHECK_THAT(settings.err, Catch::Contains(".lectern.json"));
+}

@@ -1,0 +1,66 @@
+// The examples: those that end each command's help are run as a person would paste them, in a copy of
+// examples/, and the questions of examples/notes find their evidence.
+#include <set>
+
+#include "tests/cli/program.h"
+#include "tests/support/catch.h"
+
+using namespace lectern;
+using namespace lectern::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path kExamples = fs::path(LECTERN_SOURCE_DIR) / "examples";
+
+}  // namespace
+
+TEST_CASE("the examples in the help work when pasted") {
+  const World world;
+  fs::create_directories(world.documents());
+  fs::copy(kExamples, world.documents(), fs::copy_options::recursive);
+  // Those that need a model or the network are run by tests/model/program_test.cc, or not at all (pull).
+  const std::vector<std::vector<std::string>> commands = {
+      {"search"}, {"read"},       {"index"},          {"status"},          {"rm"},  {"models"},
+      {"doctor"}, {"completion"}, {"eval", "search"}, {"bench", "search"}, {"eval"}};
+  for (const auto& command : commands) {
+    const std::vector<std::string> examples = world.examples(command);
+    CHECK_FALSE(examples.empty());
+    for (const std::string& example : examples) {
+      INFO(example);
+      if (example.find("fish") != std::string::npos) continue;  // not for this shell
+      const SubprocessResult result = world.run_shell(
+          "lectern() { \"$LECTERN\" \"$@\"; }; cd \"$DOCUMENTS\" && lectern index notes > /dev/null && " +
+          example);
+      INFO(result.err);
+      // A new home has no model: that is nothing found.
+      CHECK(result.exit_code == (example.find("--installed") != std::string::npos ? 1 : 0));
+      CHECK_THAT(result.err, !Catch::Contains("error"));
+    }
+  }
+}
+
+TEST_CASE("the questions of the notes find their evidence among the first passages") {
+  const World world;
+  const std::string notes = (kExamples / "notes").string();
+  REQUIRE(world.run({"index", notes}).exit_code == 0);
+  const Json questions = parse_json(read_file(kExamples / "notes" / "questions.json", 1 << 20), "questions");
+  // They share no word with one of their documents: a model has to name it in the other language first.
+  const std::set<std::string> need_keywords = {"en-zh-deposit", "zh-en-rent", "zh-fifth-vehicle",
+                                               "en-zh-november-book"};
+  size_t n_need_keywords = 0;
+  for (const Json& question : questions) {
+    if (need_keywords.contains(question["id"].get<std::string>())) {
+      ++n_need_keywords;
+      continue;
+    }
+    INFO(dump_json(question));
+    const Json result = World::json(world.run(
+        {"search", notes, question["question"].get<std::string>(), "-k", "10", "--no-index", "--json"}));
+    std::set<std::string> found;
+    for (const Json& hit : result["hits"]) found.insert(hit["path"].get<std::string>());
+    for (const Json& file : question["files"]) CHECK(found.contains(file.get<std::string>()));
+  }
+  CHECK(questions.size() > 30);
+  CHECK(n_need_keywords == need_keywords.size());
+}
