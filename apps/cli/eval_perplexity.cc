@@ -4,11 +4,11 @@
 #include <cmath>
 
 #include "apps/cli/command.h"
+#include "apps/cli/load_model.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "engine/engine.h"
-#include "models/registry.h"
 
 namespace lectern::cli {
 namespace {
@@ -23,9 +23,7 @@ int eval_perplexity(Program& program, const PerplexityOptions& options) {
   Output& out = program.output();
   constexpr uint64_t kMaxBytes = uint64_t{64} << 20;
   const std::string text = read_file(options.text, kMaxBytes);
-  const auto engine = Engine::load(
-      resolve_model(program.options.model),
-      {.backend = {.n_threads = program.options.threads, .kv_tokens = options.window}}, out.progress());
+  const auto engine = load_model(program, options.window);
   const std::vector<int32_t> tokens = engine->tokenizer().encode(text);
   const auto window = static_cast<size_t>(options.window);
   const ProgressFn progress = out.progress();

@@ -7,10 +7,10 @@
 #include "agent/engine_language_model.h"
 #include "apps/cli/answer_match.h"
 #include "apps/cli/command.h"
+#include "apps/cli/load_model.h"
 #include "apps/cli/squad_data.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "models/registry.h"
 
 namespace lectern::cli {
 namespace {
@@ -83,12 +83,8 @@ class QaEvaluation {
         documents_(options.documents.empty() ? questions_ : read_squad(options.documents)),
         collection_(make_collection(documents_)),
         source_(*collection_) {
-    const std::string model =
-        program.options.model.empty() ? std::string(default_model_id()) : program.options.model;
-    Engine::Options engine;
-    engine.backend.n_threads = program.options.threads;
-    engine_ = Engine::load(resolve_model(model), engine);
-    model_ = std::make_unique<EngineLanguageModel>(*engine_, model);
+    engine_ = load_model(program);
+    model_ = std::make_unique<EngineLanguageModel>(*engine_, model_name(program));
     if (!options.replies.empty()) {
       replies_.open(options.replies, std::ios::trunc);
       if (!replies_) throw Error(ErrorCode::kIo, options.replies + ": cannot be written");

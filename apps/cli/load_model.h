@@ -1,6 +1,7 @@
 // The model that --model names, loaded; for every command that needs one.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -12,7 +13,8 @@ namespace lectern::cli {
 // --model, or the registry's default.
 std::string model_name(const Program& program);
 
-// With progress. Throws Error that says how to get the model, or what is wrong with its file.
-std::unique_ptr<Engine> load_model(Program& program);
+// With progress. `kv_tokens`: positions of the KV cache; 0: the model's context, as far as memory allows.
+// Throws Error that says how to get the model, or what is wrong with its file.
+std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens = 0);
 
 }  // namespace lectern::cli
