@@ -148,7 +148,9 @@ class Asking {
       }
     }
     answer_.level = Level::kRetrieve;
-    route(request_.level == Level::kAuto ? "the documents do not fit: passages are retrieved" : "as asked",
+    route(request_.level == Level::kAuto ? "the documents are more than the " + std::to_string(fit) +
+                                               " tokens that are read whole: passages are retrieved"
+                                         : "as asked",
           fit);
     return retrieve();
   }

@@ -17,7 +17,10 @@ std::string label(const EvidencePassage& passage, size_t number) {
   std::string line = "[" + std::to_string(number) + "]";
   const std::string& name = first.title.empty() ? first.path : first.title;
   if (!name.empty()) line += " " + name;
-  if (!first.heading_path.empty() && first.heading_path != name) line += " > " + first.heading_path;
+  // A heading path mostly begins with the title.
+  std::string_view heading = first.heading_path;
+  if (heading.starts_with(name + " > ")) heading.remove_prefix(name.size() + 3);
+  if (!heading.empty() && heading != name) line.append(" > ").append(heading);
   std::replace(line.begin(), line.end(), '\n', ' ');
   return line;
 }

@@ -42,7 +42,8 @@ uint64_t hash_pair(int32_t left, int32_t right) {
 }
 
 [[noreturn]] void fail(const std::string& origin, const std::string& why) {
-  throw Error(ErrorCode::kCorrupt, origin + ": " + why + "; the vocabulary is damaged or not a Qwen2 one");
+  throw Error(ErrorCode::kCorrupt,
+              origin + ": " + why + "; the vocabulary is damaged or not a Qwen2 one: get the model again");
 }
 
 }  // namespace

@@ -52,11 +52,16 @@ StoredDocument document_row(const Statement& row) {
   document.text_characters = static_cast<uint64_t>(row.integer(11));
   document.first_chunk = row.integer(12);
   document.n_chunks = row.integer(13);
-  const Json details = parse_json(row.text(14), "details of document " + std::to_string(document.id));
-  document.aliases = strings(details, "aliases");
-  document.tags = strings(details, "tags");
-  document.links = strings(details, "links");
-  document.warnings = strings(details, "warnings");
+  try {
+    const Json details = parse_json(row.text(14), "its details");
+    document.aliases = strings(details, "aliases");
+    document.tags = strings(details, "tags");
+    document.links = strings(details, "links");
+    document.warnings = strings(details, "warnings");
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kCorrupt, "the collection's database is damaged (" + document.path + ": " +
+                                         error.what() + "); delete it and index its documents again");
+  }
   return document;
 }
 

@@ -41,7 +41,7 @@ void print_citation(Output& out, const Citation& citation) {
 
 void warn_of_unsupported(Output& out, const Answer& answer) {
   if (answer.unsupported.empty()) return;
-  if (answer.citations.empty()) {
+  if (!is_supported(answer)) {
     out.warning("nothing in the passages that were read supports this answer: do not rely on it");
     return;
   }
@@ -62,7 +62,8 @@ std::string what_it_took(const Answer& answer) {
 }  // namespace
 
 void add_answer_options(CLI::App* command, AnswerOptions& options) {
-  command->add_option("--level", options.level, "0: read everything, 1: retrieve, auto: 0 when it fits")
+  command
+      ->add_option("--level", options.level, "0: read everything, 1: retrieve, auto: 0 when that is little")
       ->check(CLI::IsMember({"auto", "0", "1"}))
       ->capture_default_str();
   command->add_option("--context", options.context_tokens, "Tokens of passages that the model is given")
@@ -124,11 +125,14 @@ Answer Answerer::answer(Program& program, const AskRequest& request, const Answe
   CollectionSource source(*collection_);
   bool at_line_start = true;
   AskEvents ask_events;
+  // The steps of the answer itself end while its last words are still held back: they are shown after it.
+  std::vector<std::string> steps_of_answer;
   ask_events.on_step = [&](const TraceStep& step) {
     if (events.on_step) events.on_step(step);
-    if (options_.explain && !out.json())
-      out.note(
-          out.dim(step.kind + ": " + printable(step.detail) + "  (" + format_seconds(step.seconds) + ")"));
+    if (!options_.explain || out.json()) return;
+    std::string line = step.kind + ": " + printable(step.detail) + "  (" + format_seconds(step.seconds) + ")";
+    if (step.kind == "answer" || step.kind == "citations") return steps_of_answer.push_back(std::move(line));
+    out.note(out.dim(line));
   };
   ask_events.on_text = [&](std::string_view text) {
     if (events.on_text) events.on_text(text);
@@ -144,8 +148,15 @@ Answer Answerer::answer(Program& program, const AskRequest& request, const Answe
   if (!answer.citations.empty()) out.print("\n");
   for (const Citation& citation : answer.citations) print_citation(out, citation);
   warn_of_unsupported(out, answer);
+  if (answer.standalone_question != request.question)
+    out.note(out.dim("understood as: " + printable(answer.standalone_question)));
+  for (const std::string& line : steps_of_answer) out.note(out.dim(line));
   out.note(what_it_took(answer));
   return answer;
+}
+
+bool is_supported(const Answer& answer) {
+  return answer.found && (!answer.citations.empty() || answer.unsupported.empty());
 }
 
 Json to_json(const Citation& citation) {

@@ -58,6 +58,9 @@ class Answerer {
   std::string model_name_;
 };
 
+// Whether there is an answer, and not one that nothing in the documents supports.
+bool is_supported(const Answer& answer);
+
 // Adds the answer to a JSON result; `explain` adds the trace and the passages.
 void add_answer(Json& json, const Answer& answer, bool explain);
 

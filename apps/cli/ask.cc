@@ -69,7 +69,7 @@ int ask(Program& program, const Options& options) {
     add_answer(result, answer, options.answer.explain);
     out.print_json(result);
   }
-  return answer.found ? kExitFound : kExitNothing;
+  return is_supported(answer) ? kExitFound : kExitNothing;
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ int chat(Program& program, const std::string& folder, const AnswerOptions& optio
     try {
       const Interruptible only(program, stop);
       const Answer said = answer_one(program, *answerer, options, *question, history, stop);
-      anything_found = anything_found || said.found;
+      anything_found = anything_found || is_supported(said);
       history.push_back({LmMessage::Role::kUser, *question});
       history.push_back({LmMessage::Role::kAssistant, said.text});
       if (history.size() > 2 * kMaxTurnsKept) history.erase(history.begin(), history.begin() + 2);

@@ -164,7 +164,10 @@ int remove(Program& program, const RemoveOptions& options) {
                                  : plural(n_documents.get<int64_t>(), "document") + " from the index" +
                                        (options.paths.empty() ? ", and the index" : "");
     out.print_line((options.dry_run ? "would remove " : "removed ") + what);
-    out.note("the files themselves stay");
+    out.note(
+        options.paths.empty()
+            ? "the files themselves stay"
+            : "the files themselves stay; to leave them out of the next index, too, name them in .ignore");
   }
   return n > 0 || options.paths.empty() ? kExitFound : kExitNothing;
 }

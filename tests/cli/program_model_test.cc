@@ -33,6 +33,7 @@ struct Notes : RealModel, World {
 TEST_CASE("ctrl-c stops an answer of the chat and at the prompt ends it") {
   if (!RealModel().is_there()) LECTERN_SKIP("no weights: lectern pull");
   const Notes notes;
+  if (!Terminal::available()) LECTERN_SKIP("no pseudo terminal can be opened here");
   Terminal terminal({LECTERN_PROGRAM, "chat", notes.name(), "--max-tokens", "2000", "--context", "1024"});
   REQUIRE(terminal.wait_for("> "));
   terminal.send("Write a long poem about the lighthouse, at least one hundred lines.\n");
@@ -57,6 +58,7 @@ TEST_CASE("ctrl-c stops an answer of the chat and at the prompt ends it") {
 TEST_CASE("an interrupt ends ask with 130 and leaves the index whole") {
   if (!RealModel().is_there()) LECTERN_SKIP("no weights: lectern pull");
   const Notes notes;
+  if (!Terminal::available()) LECTERN_SKIP("no pseudo terminal can be opened here");
   Terminal terminal({LECTERN_PROGRAM, "ask", notes.name(), "Tell a very long story of the lighthouse.",
                      "--max-tokens", "4000"});
   REQUIRE(terminal.wait_for("loading"));

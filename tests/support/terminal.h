@@ -20,6 +20,15 @@ inline constexpr const char* kCtrlD = "\x04";
 
 class Terminal {
  public:
+  // A chroot may have none.
+  static bool available() {
+    int controller = -1, terminal = -1;
+    if (::openpty(&controller, &terminal, nullptr, nullptr, nullptr) != 0) return false;
+    ::close(controller);
+    ::close(terminal);
+    return true;
+  }
+
   explicit Terminal(const std::vector<std::string>& arguments) {
     std::vector<char*> argv;
     for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
