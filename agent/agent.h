@@ -45,8 +45,7 @@ struct Answer {
   std::string text;   // with [n] markers, each of them in `citations`
   bool found = true;  // false: "not in these documents"
   std::vector<Citation> citations;
-  std::vector<TextRange>
-      unsupported;  // bytes of `text`: sentences that no passage supports; not to be trusted
+  std::vector<TextRange> unsupported;  // bytes of `text`: sentences that no passage supports
   std::vector<SourcePassage> context;  // chunks that the model was given, in that order
   int passages_left_out = 0;           // ranked chunks that did not fit: nothing is cut silently
   std::string standalone_question;     // a chat follow-up, as it was understood; else the question
