@@ -181,43 +181,33 @@ void row_tile_few(const MatmulArgs& args, int32_t row, int32_t token) {
   write_out<8>(args, token, row, T, out);
 }
 
+// What for_row_tiles calls.
 template <typename F>
-void row_tile_few(const MatmulArgs& args, int32_t row, int32_t token, int m) {
-  if (m == 1) return row_tile_few<F, 1>(args, row, token);
-  if (m == 2) return row_tile_few<F, 2>(args, row, token);
-  if (m == 3) return row_tile_few<F, 3>(args, row, token);
-  row_tile_few<F, 4>(args, row, token);
-}
-
-template <typename F>
-void matmul_format(const MatmulArgs& args) {
-  const int tile = token_tile(args.w->cols);
-  for (int32_t token = 0; token < args.n_tokens; token += tile) {
-    const int m = args.n_tokens - token < tile ? args.n_tokens - token : tile;
-    int32_t row = args.row_begin;
-    if (m <= kFewTokens) {
-      for (; row < args.row_end; row += kRowTile) row_tile_few<F>(args, row, token, m);
-      continue;
-    }
-    for (; row + kRowTile < args.row_end; row += 2 * kRowTile) row_tiles<F, 2>(args, row, token, m);
-    if (row < args.row_end) row_tiles<F, 1>(args, row, token, m);
+struct Kernel {
+  template <int R>
+  static void many(const MatmulArgs& args, int32_t row, int32_t token, int m) {
+    row_tiles<F, R>(args, row, token, m);
   }
-}
+  template <int T>
+  static void few(const MatmulArgs& args, int32_t row, int32_t token) {
+    row_tile_few<F, T>(args, row, token);
+  }
+};
 
 }  // namespace
 
 void matmul_super_blocks(const MatmulArgs& args) {
   switch (args.w->dtype) {
     case DType::kQ2_K:
-      return matmul_format<Q2_K>(args);
+      return for_row_tiles<Kernel<Q2_K>>(args);
     case DType::kQ3_K:
-      return matmul_format<Q3_K>(args);
+      return for_row_tiles<Kernel<Q3_K>>(args);
     case DType::kQ4_K:
-      return matmul_format<Q4_K>(args);
+      return for_row_tiles<Kernel<Q4_K>>(args);
     case DType::kQ5_K:
-      return matmul_format<Q5_K>(args);
+      return for_row_tiles<Kernel<Q5_K>>(args);
     default:
-      return matmul_format<Q6_K>(args);
+      return for_row_tiles<Kernel<Q6_K>>(args);
   }
 }
 

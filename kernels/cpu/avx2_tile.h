@@ -109,5 +109,28 @@ void write_out(const MatmulArgs& args, int32_t token, int32_t row, int m, const 
   }
 }
 
+// Goes over all of a product: Kernel::few<T>(args, row, token) for one row tile times T tokens, at most
+// kFewTokens, and Kernel::many<R>(args, row, token, m) for R row tiles times m tokens.
+template <typename Kernel>
+void for_row_tiles(const MatmulArgs& args) {
+  static_assert(kFewTokens == 4);
+  const int tile = token_tile(args.w->cols);
+  for (int32_t token = 0; token < args.n_tokens; token += tile) {
+    const int m = args.n_tokens - token < tile ? args.n_tokens - token : tile;
+    int32_t row = args.row_begin;
+    if (m <= kFewTokens) {
+      for (; row < args.row_end; row += kRowTile) {
+        if (m == 1) Kernel::template few<1>(args, row, token);
+        if (m == 2) Kernel::template few<2>(args, row, token);
+        if (m == 3) Kernel::template few<3>(args, row, token);
+        if (m == 4) Kernel::template few<4>(args, row, token);
+      }
+      continue;
+    }
+    for (; row + kRowTile < args.row_end; row += 2 * kRowTile) Kernel::template many<2>(args, row, token, m);
+    if (row < args.row_end) Kernel::template many<1>(args, row, token, m);
+  }
+}
+
 }  // namespace
 }  // namespace lectern::avx2
