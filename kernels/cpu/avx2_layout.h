@@ -44,7 +44,7 @@ constexpr int kBytesPer32 = 32 + 2 * 4;          // of one token
 constexpr int kBytesPer256 = 256 + 4 + 32 + 16;  // of one token
 
 // A tile of activations should stay in half a megabyte of L2 while the weights stream past.
-constexpr int kMaxTokenTile = 64;
+constexpr int kMaxTokenTile = 128;
 
 // So many tokens meet the weights straight from their planes.
 constexpr int kFewTokens = 4;
@@ -117,7 +117,7 @@ inline int block_columns(DType dtype) {
 }
 
 inline int token_tile(int32_t cols) {
-  return cols > 6144 ? kMaxTokenTile / 2 : kMaxTokenTile;
+  return cols > 2048 ? kMaxTokenTile / 2 : kMaxTokenTile;
 }
 
 }  // namespace

@@ -158,6 +158,7 @@ void row_tiles(const MatmulArgs& args, int32_t row, int32_t token, int m) {
   for (int32_t b = 0; b < n_blocks; ++b, src += F::kBlockBytes, x += m * kBytesPer32) {
     Unpacked<R> unpacked;
     unpack_block<F, R>(src, w.row_tile_bytes, unpacked);
+    prefetch_outputs<R * 8>(args, token, row, m, b, n_blocks);
     const Activations32 activations(x, m);
     int t = 0;
     for (; t + 4 <= m; t += 4) multiply<F, 4, R>(unpacked, activations, t, totals);

@@ -123,6 +123,7 @@ void row_tiles(const MatmulArgs& args, int32_t row, int32_t token, int m) {
   for (int32_t s = 0; s < n_super_blocks; ++s, src += F::kSuperBlockBytes, x += m * kBytesPer256) {
     Unpacked<F, R> unpacked;
     unpack_super_block<F, R>(src, w.row_tile_bytes, unpacked);
+    prefetch_outputs<R * 8>(args, token, row, m, s, n_super_blocks);
     const Activations256 activations(x, m);
     int t = 0;
     for (; t + 4 <= m; t += 4) multiply<F, 4, R>(unpacked, activations, t, totals);

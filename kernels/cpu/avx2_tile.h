@@ -87,6 +87,16 @@ LECTERN_ALWAYS_INLINE void prefetch(const uint8_t* p) {
   for (int i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p + i), _MM_HINT_T0);
 }
 
+// Asks for the places in y where write_out will put n_rows sums of each of m tokens: they lie far apart, so
+// step `step` of `n_steps` asks for its share of them.
+template <int n_rows>
+LECTERN_ALWAYS_INLINE void prefetch_outputs(const MatmulArgs& args, int32_t token, int32_t row, int m,
+                                            int32_t step, int32_t n_steps) {
+  for (int32_t t = m * step / n_steps; t < m * (step + 1) / n_steps; ++t) {
+    prefetch<n_rows * 4>(reinterpret_cast<const uint8_t*>(args.y + (token + t) * args.y_stride + row));
+  }
+}
+
 // Adds the finished sums of a tile of tokens to y, with the bias: totals[m][n_rows], of which those below
 // row_end exist.
 template <int n_rows>

@@ -104,6 +104,7 @@ struct Kernel {
         unpacked.factors[v] = Factors<F>(block);
         unpack<V>(unsigned_quants<F>(block + F::kPlanesAt), v, unpacked.strip);
       }
+      avx2::prefetch_outputs<V * kRows>(panel.args, panel.token, panel.row, m, b, n_blocks);
       const Activations32 activations(x, m);
       int t = 0;
       for (; t + 4 <= m; t += 4) multiply<4, V>(unpacked, activations, t, totals);
@@ -111,7 +112,7 @@ struct Kernel {
       if (m - t == 2) multiply<2, V>(unpacked, activations, t, totals);
       if (m - t == 1) multiply<1, V>(unpacked, activations, t, totals);
     }
-    avx2::write_out<V * kRows>(panel.args, panel.token, panel.row, m, totals);
+    write_out<V>(panel, totals);
   }
 };
 

@@ -145,6 +145,7 @@ struct Kernel {
     for (int32_t s = 0; s < n_super_blocks; ++s, x += m * kBytesPer256) {
       Unpacked<V> unpacked;
       for (int v = 0; v < V; ++v) unpacked.set(panel.pair(v) + int64_t{F::kSuperBlockBytes} * s, v);
+      avx2::prefetch_outputs<V * kRows>(panel.args, panel.token, panel.row, m, s, n_super_blocks);
       const Activations256 activations(x, m);
       int t = 0;
       for (; t + 4 <= m; t += 4) multiply<4, V>(unpacked, activations, t, totals);
@@ -152,7 +153,7 @@ struct Kernel {
       if (m - t == 2) multiply<2, V>(unpacked, activations, t, totals);
       if (m - t == 1) multiply<1, V>(unpacked, activations, t, totals);
     }
-    avx2::write_out<V * kRows>(panel.args, panel.token, panel.row, m, totals);
+    write_out<V>(panel, totals);
   }
 };
 

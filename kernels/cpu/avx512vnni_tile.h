@@ -135,6 +135,32 @@ struct Panel {
   }
 };
 
+// Adds the finished sums of a panel to y, with the bias: totals[n_tokens][V * 16], of which those below
+// row_end exist.
+template <int V>
+void write_out(const Panel& panel, const float* totals) {
+  const MatmulArgs& args = panel.args;
+  const int32_t end = args.row_end < args.w->rows ? args.row_end : args.w->rows;
+  __mmask16 exist[V];
+  __m512 bias[V];
+  LECTERN_UNROLL
+  for (int v = 0; v < V; ++v) {
+    const int32_t left = end - panel.row - v * kRows;
+    exist[v] = static_cast<__mmask16>(left >= kRows ? 0xffff : left > 0 ? (1 << left) - 1 : 0);
+    bias[v] = args.bias == nullptr ? _mm512_setzero_ps()
+                                   : _mm512_maskz_loadu_ps(exist[v], args.bias + panel.row + v * kRows);
+  }
+  float* y = args.y + panel.token * args.y_stride + panel.row;
+  for (int t = 0; t < panel.n_tokens; ++t, totals += V * kRows, y += args.y_stride) {
+    LECTERN_UNROLL
+    for (int v = 0; v < V; ++v) {
+      __m512 sum = _mm512_add_ps(_mm512_load_ps(totals + v * kRows), bias[v]);
+      if (args.accumulate) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(exist[v], y + v * kRows));
+      _mm512_mask_storeu_ps(y + v * kRows, exist[v], sum);
+    }
+  }
+}
+
 // Calls Kernel::many<V>(panel) with V pairs of row tiles for all of a product.
 template <typename Kernel>
 void for_panels(const MatmulArgs& args) {
