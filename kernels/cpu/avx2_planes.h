@@ -15,8 +15,14 @@ LECTERN_ALWAYS_INLINE __m256i move_bits(__m256i v, int from, int to) {
 LECTERN_ALWAYS_INLINE __m256i and_bytes(__m256i v, int mask) {
   return _mm256_and_si256(v, _mm256_set1_epi8(static_cast<char>(mask)));
 }
-LECTERN_ALWAYS_INLINE __m256i combine(__m256i a, __m256i b) {
-  return _mm256_or_si256(a, b);
+// `low` and those bits of `high` that the mask has.
+LECTERN_ALWAYS_INLINE __m256i add_bits(__m256i low, __m256i high, int mask) {
+#if defined(__AVX512VL__)
+  const __m256i bits = _mm256_set1_epi8(static_cast<char>(mask));
+  return _mm256_ternarylogic_epi32(low, high, bits, 0xf8);  // a | (b & c)
+#else
+  return _mm256_or_si256(low, and_bytes(high, mask));
+#endif
 }
 
 #if defined(__AVX512BW__)  // in the files of that bundle
@@ -28,8 +34,8 @@ LECTERN_ALWAYS_INLINE __m512i move_bits(__m512i v, int from, int to) {
 LECTERN_ALWAYS_INLINE __m512i and_bytes(__m512i v, int mask) {
   return _mm512_and_si512(v, _mm512_set1_epi8(static_cast<char>(mask)));
 }
-LECTERN_ALWAYS_INLINE __m512i combine(__m512i a, __m512i b) {
-  return _mm512_or_si512(a, b);
+LECTERN_ALWAYS_INLINE __m512i add_bits(__m512i low, __m512i high, int mask) {
+  return _mm512_ternarylogic_epi32(low, high, _mm512_set1_epi8(static_cast<char>(mask)), 0xf8);
 }
 #endif
 
@@ -50,11 +56,11 @@ LECTERN_ALWAYS_INLINE auto unpack_vector(const PlaneAt& plane_at, int i) {
   if constexpr (P::kNibbles) w = and_bytes(move_bits(plane_at(i % 4 * 32), i < 4 ? 0 : 4, 0), 15);
   if constexpr (P::kHighBits >= 2) {
     const auto bits = move_bits(plane_at(kAfterNibbles + i / 4 * 32), i % 4 * 2, kLow);
-    w = combine(w, and_bytes(bits, 3 << kLow));
+    w = P::kNibbles ? add_bits(w, bits, 3 << kLow) : and_bytes(bits, 3 << kLow);
   }
   if constexpr (P::kHighBits % 2 == 1) {
     constexpr int kTop = P::kBits - 1;
-    w = combine(w, and_bytes(move_bits(plane_at(kAfterPairs), i, kTop), 1 << kTop));
+    w = add_bits(w, move_bits(plane_at(kAfterPairs), i, kTop), 1 << kTop);
   }
   return w;
 }

@@ -7,6 +7,7 @@
 namespace lectern::avx512vnni {
 
 void matmul(const MatmulArgs& args);               // of every format
+void matmul_few(const MatmulArgs& args);           // quantised weights, at most kFewTokens tokens
 void matmul_blocks(const MatmulArgs& args);        // weights in blocks of 32
 void matmul_super_blocks(const MatmulArgs& args);  // weights in super-blocks of 256
 

@@ -115,7 +115,7 @@ const bool registered = [] {
     for (const Shape& shape : kShapes) {
       const std::string name =
           std::string("/") + kDTypeInfo[static_cast<int>(shape.dtype)].name + "/" + shape.name;
-      for (int32_t n_tokens : {512, 150, 16, 4, 1}) {
+      for (int32_t n_tokens : {512, 150, 16, 9, 4, 1}) {
         if (shape.rows > 100000 && n_tokens > 4) continue;
         benchmark::RegisterBenchmark(
             (prefix + "/matmul" + name + "/tokens:" + std::to_string(n_tokens)).c_str(),
