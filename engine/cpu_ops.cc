@@ -5,14 +5,30 @@
 namespace lectern {
 namespace {
 
-// Enough tasks that threads which were held up do not keep the others waiting, few enough that a task is
-// worth its overhead.
-constexpr int kTasksPerThread = 12;
+// Guided self-scheduling (Polychronopoulos and Kuck 1987): a task takes this share of what is left for each
+// thread, so tasks are few and long at first, which is how memory is read best, and short at the end, where
+// threads wait for the last one.
+constexpr int kShareOfRest = 2;
+// The shortest tasks are this part of one thread's work.
+constexpr int kTasksPerThread = 24;
+// Many tokens meet the weights of a task several times over, so these should stay in the L2 cache.
+constexpr size_t kLongestTaskBytes = size_t{160} << 10;
+constexpr int kManyTokens = 64;
 // Row tiles that the kernels take together at best, so shares are multiples of it where there are rows
 // enough.
 constexpr int kPanelTiles = 4;
 // Rows of activations a task takes at least: rows are short work.
 constexpr int kMinRows = 4;
+
+int n_tiles(const MatmulJob& job) {
+  return (job.w->rows + kRowTile - 1) / kRowTile;
+}
+
+// In row tiles, a multiple of `unit` or less than it.
+int longest_task(const MatmulJob& job, int unit) {
+  if (job.n_tokens <= kManyTokens) return n_tiles(job);
+  return static_cast<int>(kLongestTaskBytes / job.w->row_tile_bytes) / unit * unit;
+}
 
 }  // namespace
 
@@ -45,16 +61,19 @@ void CpuOps::quantize(std::span<const QuantizeJob> jobs) {
 }
 
 void CpuOps::matmul(std::span<const MatmulJob> jobs) {
-  int64_t total_tiles = 0;
-  for (const MatmulJob& job : jobs) total_tiles += (job.w->rows + kRowTile - 1) / kRowTile;
-  int64_t step_tiles = std::max<int64_t>(1, total_tiles / (2 * kTasksPerThread * pool_.size()));
-  if (total_tiles >= kPanelTiles * kTasksPerThread * pool_.size() / 2)
-    step_tiles = (step_tiles + kPanelTiles - 1) / kPanelTiles * kPanelTiles;
-  const int step = kRowTile * static_cast<int>(step_tiles);
+  int rest = 0;  // row tiles that no task has yet
+  for (const MatmulJob& job : jobs) rest += n_tiles(job);
+  const int unit = rest >= kPanelTiles * 6 * pool_.size() ? kPanelTiles : 1;
+  const int shortest = std::max(1, rest / (kTasksPerThread * pool_.size() * unit)) * unit;
   tasks_.clear();
   for (size_t j = 0; j < jobs.size(); ++j) {
-    for (int begin = 0; begin < jobs[j].w->rows; begin += step) {
-      tasks_.push_back({static_cast<int>(j), begin, std::min(jobs[j].w->rows, begin + step)});
+    for (int begin = 0; begin < jobs[j].w->rows;) {
+      const int share = rest / (kShareOfRest * pool_.size() * unit) * unit;
+      const int tiles = std::max(shortest, std::min(share, longest_task(jobs[j], unit)));
+      const int end = std::min(jobs[j].w->rows, begin + tiles * kRowTile);
+      tasks_.push_back({static_cast<int>(j), begin, end});
+      rest -= (end - begin + kRowTile - 1) / kRowTile;
+      begin = end;
     }
   }
   for_each(static_cast<int>(tasks_.size()), [&](int index, int) {
