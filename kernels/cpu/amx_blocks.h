@@ -75,31 +75,41 @@ struct BlocksKernel {
     if (2 * part + 1 < work.weights->n) block<1>(tiles, work, 2 * part + 1);
   }
 
-  static LECTERN_ALWAYS_INLINE void scale(const Work<BlocksKernel>& work, int t, float* totals) {
-    const Weights& w = *work.weights;
-    __m512 total[V];
-    LECTERN_UNROLL
-    for (int v = 0; v < V; ++v) total[v] = _mm512_load_ps(totals + v * kRows);
-    for (int b = 0; b < w.n; ++b) {
-      const avx2::Activations32 x = work.x.block(b);
-      const int at = (work.token + t) * 4;
-      const __m512 x_scale = avx512vnni::broadcast_float(x.scales + at);
-      LECTERN_UNROLL
-      for (int v = 0; v < V; ++v) {
-        const __m512 sum = _mm512_cvtepi32_ps(work.sums->of(b * V + v, t));
-        total[v] = _mm512_fmadd_ps(sum, _mm512_mul_ps(w.scale[b][v], x_scale), total[v]);
-        if constexpr (F::kMinimum) {
-          const __m512i negated_sum = avx512vnni::broadcast4(x.negated_sums + at);
-          const __m512 x_sum = _mm512_mul_ps(x_scale, _mm512_cvtepi32_ps(negated_sum));
-          total[v] = _mm512_fnmadd_ps(w.minimum[b][v], x_sum, total[v]);
-        }
-      }
-    }
-    LECTERN_UNROLL
-    for (int v = 0; v < V; ++v) _mm512_store_ps(totals + v * kRows, total[v]);
+  static LECTERN_ALWAYS_INLINE void scale(const Work<BlocksKernel>& work, int begin, int end, float* totals) {
+    if (work.weights->n == kPieces)
+      return scale_blocks(work, begin, end, kPieces, totals);  // a number it knows
+    scale_blocks(work, begin, end, work.weights->n, totals);
   }
 
  private:
+  static LECTERN_ALWAYS_INLINE void scale_blocks(const Work<BlocksKernel>& work, int begin, int end, int n,
+                                                 float* totals) {
+    const Weights& w = *work.weights;
+    const avx2::Activations32 first = work.x.block(0);
+    const int64_t apart = int64_t{work.x.n_tokens} * avx2::kBytesPer32;
+    for (int t = begin; t < end; ++t) {
+      __m512 total[V];
+      LECTERN_UNROLL
+      for (int v = 0; v < V; ++v) total[v] = _mm512_load_ps(totals + (t * V + v) * kRows);
+      for (int b = 0; b < n; ++b) {
+        const int64_t at = b * apart + (work.token + t) * 4;
+        const __m512 x_scale = avx512vnni::broadcast_float(first.scales + at);
+        LECTERN_UNROLL
+        for (int v = 0; v < V; ++v) {
+          const __m512 sum = _mm512_cvtepi32_ps(work.sums->of(b * V + v, t));
+          total[v] = _mm512_fmadd_ps(sum, _mm512_mul_ps(w.scale[b][v], x_scale), total[v]);
+          if constexpr (F::kMinimum) {
+            const __m512i negated_sum = avx512vnni::broadcast4(first.negated_sums + at);
+            const __m512 x_sum = _mm512_mul_ps(x_scale, _mm512_cvtepi32_ps(negated_sum));
+            total[v] = _mm512_fnmadd_ps(w.minimum[b][v], x_sum, total[v]);
+          }
+        }
+      }
+      LECTERN_UNROLL
+      for (int v = 0; v < V; ++v) _mm512_store_ps(totals + (t * V + v) * kRows, total[v]);
+    }
+  }
+
   // Products of block b; two neighbours use different tiles.
   template <int slot, typename Tiles>
   static LECTERN_ALWAYS_INLINE void block(Tiles& tiles, const Work<BlocksKernel>& work, int b) {

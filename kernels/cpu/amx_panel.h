@@ -68,9 +68,8 @@ LECTERN_ALWAYS_INLINE void multiply_and_scale(Tiles& tiles, const Work<Kernel>* 
   if constexpr (part < Kernel::kParts) {
     if (next != nullptr) Kernel::template multiply<part>(tiles, *next);
     const int begin = n_tokens * part / Kernel::kParts, end = n_tokens * (part + 1) / Kernel::kParts;
-    for (int t = begin < now.shared ? now.shared : begin; t < end; ++t) {
-      Kernel::scale(now, t, totals + (now.token + t) * Kernel::kPairs * kRows);
-    }
+    Kernel::scale(now, begin < now.shared ? now.shared : begin, end,
+                  totals + now.token * Kernel::kPairs * kRows);
     multiply_and_scale<Kernel, part + 1>(tiles, next, now, n_tokens, totals);
   }
 }
@@ -90,7 +89,8 @@ LECTERN_ALWAYS_INLINE void multiply(Tiles& tiles, const Work<Kernel>& work) {
 //   unpack(panel, step, piece, weights)     piece 0 first
 //   activations(panel, step)
 //   multiply<part>(tiles, work)             into work.sums
-//   scale(work, t, totals)                  totals[kPairs * 16] += the scaled sums of token t of the group
+//   scale(work, begin, end, totals)         totals[token of the group][kPairs * 16] += the scaled sums of
+//   some tokens
 template <typename Kernel, typename Tiles>
 void multiply_panel(const Panel& panel) {
   constexpr int kWidth = Kernel::kPairs * kRows;

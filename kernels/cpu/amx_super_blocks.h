@@ -120,7 +120,13 @@ struct SuperBlocksKernel {
     if constexpr (kSums > 2) sum<part, 3>(tiles, work);
   }
 
-  static LECTERN_ALWAYS_INLINE void scale(const Work<SuperBlocksKernel>& work, int t, float* totals) {
+  static LECTERN_ALWAYS_INLINE void scale(const Work<SuperBlocksKernel>& work, int begin, int end,
+                                          float* totals) {
+    for (int t = begin; t < end; ++t) scale_token(work, t, totals + t * V * kRows);
+  }
+
+ private:
+  static LECTERN_ALWAYS_INLINE void scale_token(const Work<SuperBlocksKernel>& work, int t, float* totals) {
     const Weights& w = *work.weights;
     const __m512 x_scale = avx512vnni::broadcast_float(work.x.scales + (work.token + t) * 4);
     __m512 product[V];
@@ -157,7 +163,6 @@ struct SuperBlocksKernel {
     }
   }
 
- private:
   static LECTERN_ALWAYS_INLINE void set_factors(const TilePair& super_block, int v, Weights& w) {
     w.d[v] = super_block.halves(0);
     if constexpr (F::kMinima) {

@@ -31,7 +31,6 @@ struct alignas(64) TileConfig {
 };
 static_assert(sizeof(TileConfig) == 64);
 
-#if defined(__AMX_INT8__)
 // The instructions are written out: GCC 12's intrinsics do not tell the compiler that they read and write
 // memory, and take only literal tile numbers.
 class HardwareTiles {
@@ -65,7 +64,6 @@ class HardwareTiles {
     __asm__ volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(c), "i"(a), "i"(b));
   }
 };
-#endif
 
 }  // namespace
 }  // namespace lectern::amx

@@ -10,6 +10,7 @@
 
 #include "kernels/cpu/avx2_math.h"
 #include "kernels/cpu/avx2_planes.h"
+#include "kernels/cpu/kernel_table.h"
 
 namespace lectern::avx2 {
 namespace {

@@ -20,6 +20,6 @@ function(lectern_isa_source target bundle)
   foreach(file IN LISTS ARGN)
     set_property(GLOBAL APPEND PROPERTY LECTERN_ISA_SOURCES ${file})  # read by tests/lint
     target_sources(${target} PRIVATE ${file})
-    set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${LECTERN_ISA_FLAGS_${bundle}};${LECTERN_ISA_OPTIONS};-fno-lto;-ffp-contract=off")
+    set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${LECTERN_ISA_FLAGS_${bundle}};${LECTERN_ISA_OPTIONS};-fno-exceptions;-fno-lto;-ffp-contract=off")
   endforeach()
 endfunction()
