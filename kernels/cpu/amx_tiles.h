@@ -31,8 +31,8 @@ struct alignas(64) TileConfig {
 };
 static_assert(sizeof(TileConfig) == 64);
 
-// The instructions are written out: GCC 12's intrinsics do not tell the compiler that they read and write
-// memory, and take only literal tile numbers.
+// The instructions are written out: GCC 12's _tile_loadd does not tell the compiler that it reads memory, and
+// its intrinsics take only literal tile numbers.
 class HardwareTiles {
  public:
   explicit HardwareTiles(const TileConfig& config) { __asm__ volatile("ldtilecfg %0" : : "m"(config)); }
