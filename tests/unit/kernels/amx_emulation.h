@@ -11,9 +11,9 @@ namespace lectern::emulated_amx {
 void matmul_blocks(const MatmulArgs& args);
 void matmul_super_blocks(const MatmulArgs& args);
 
-// The first thing since the last call that a processor would have refused (#UD, #GP), or null; also counts
-// the instructions executed.
+// The first thing since the last call that a processor would have refused (#UD, #GP), or null.
 const char* take_violation();
+// Products of tiles so far.
 uint64_t n_products();
 
 // A product by itself: c[rows][columns] of 32-bit sums from a[rows][4 depth] and b[depth][4 columns], all of
