@@ -44,7 +44,8 @@ LIBRARIES = [
 
 # Compiled for one instruction set: only plain data headers, or a wide instruction could reach the whole program.
 ISA_FILES = ["kernels/cpu/avx*.cc", "kernels/cpu/amx*.cc"]
-BASELINE_FILES = ["kernels/cpu/avx2.cc", "kernels/cpu/avx2_pack.cc", "kernels/cpu/avx512vnni.cc"]  # compiled like all others
+# Compiled like all others:
+BASELINE_FILES = ["kernels/cpu/amx.cc", "kernels/cpu/avx2.cc", "kernels/cpu/avx2_pack.cc", "kernels/cpu/avx512vnni.cc"]
 ISA_HEADERS = ["immintrin.h", "cstdint", "cstddef", "kernels/common/*", "kernels/cpu/*"]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

@@ -9,5 +9,6 @@ extern const KernelTable kGenericKernels;
 // Only where the compiler targets x86-64:
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512VnniKernels;
+extern const KernelTable kAmxKernels;
 
 }  // namespace lectern

@@ -13,6 +13,7 @@ namespace {
 
 constexpr const KernelTable* kTables[] = {
 #if defined(LECTERN_X86_BUNDLES)
+    &kAmxKernels,
     &kAvx512VnniKernels,
     &kAvx2Kernels,
 #endif

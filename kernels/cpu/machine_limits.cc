@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/cpu_features.h"
 
 namespace lectern {
@@ -54,6 +55,9 @@ constexpr MachineLimits kGenericLimits = {int8_products, float_products, read};
 
 const MachineLimits& machine_limits() {
 #ifdef LECTERN_X86_BUNDLES
+  static const MachineLimits amx_limits = {amx::int8_products, kAvx512VnniLimits.float_products,
+                                           kAvx512VnniLimits.read};
+  if ((detect_cpu_features() & kFeatureAmx) != 0) return amx_limits;
   if ((detect_cpu_features() & kFeatureAvx512Vnni) != 0) return kAvx512VnniLimits;
   if ((detect_cpu_features() & kFeatureAvx2) != 0) return kAvx2Limits;
 #endif

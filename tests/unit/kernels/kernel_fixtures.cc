@@ -81,6 +81,21 @@ std::vector<uint8_t> random_weights(DType dtype, int32_t rows, int32_t cols, uin
   return bytes;
 }
 
+std::vector<uint8_t> extreme_weights(DType dtype, int32_t rows, int32_t cols, uint8_t byte, uint32_t seed) {
+  const DTypeInfo& info = info_of(dtype);
+  const auto block_bytes = static_cast<size_t>(info.block_bytes);
+  const size_t n_blocks =
+      static_cast<size_t>(rows) * static_cast<size_t>(cols) / static_cast<size_t>(info.block_elements);
+  std::vector<uint8_t> bytes(n_blocks * block_bytes, byte);
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> scale(-0.02f, 0.02f);
+  for (size_t i = 0; i < n_blocks; ++i) {
+    set_scales(dtype, bytes.data() + i * block_bytes, float_to_half(scale(random)),
+               float_to_half(scale(random)));
+  }
+  return bytes;
+}
+
 std::vector<float> random_floats(size_t n, uint32_t seed, float scale) {
   std::mt19937 random(seed);
   std::normal_distribution<float> normal(0.0f, scale);

@@ -77,6 +77,9 @@ class GuardedBuffer {
 // Any bit pattern that a quantiser could have written: random quants, scales and minima of moderate size.
 std::vector<uint8_t> random_weights(DType dtype, int32_t rows, int32_t cols, uint32_t seed);
 
+// All bytes the same, except scales and minima d and m of blocks, which are as above.
+std::vector<uint8_t> extreme_weights(DType dtype, int32_t rows, int32_t cols, uint8_t byte, uint32_t seed);
+
 std::vector<float> random_floats(size_t n, uint32_t seed, float scale = 1.0f);
 
 // Activations that 8 bits hold exactly: integers of [-127, 127] over a power of two, with a 127 in every 32.

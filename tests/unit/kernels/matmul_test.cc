@@ -118,19 +118,7 @@ TEST_CASE("extreme quants and activations do not overflow the integer sums") {
       if (info_of(dtype).block_elements == 1) continue;
       for (int pattern : {0x00, 0xff, 0x80, 0x7f}) {
         const int32_t rows = 8, cols = 512, n_tokens = 5;
-        auto src = random_weights(dtype, rows, cols, 5);
-        const auto sane = src;
-        // Everything but the half-precision scales at an extreme: take them back from the sane block.
-        std::fill(src.begin(), src.end(), static_cast<uint8_t>(pattern));
-        const auto bytes = static_cast<size_t>(info_of(dtype).block_bytes);
-        const size_t d_at = dtype == DType::kQ2_K ? 80 : dtype == DType::kQ3_K ? 108 : 0;
-        const size_t d_of = dtype == DType::kQ6_K ? 208 : d_at;
-        const bool two = dtype == DType::kQ4_1 || dtype == DType::kQ5_1 || dtype == DType::kQ2_K ||
-                         dtype == DType::kQ4_K || dtype == DType::kQ5_K;
-        for (size_t i = 0; i < src.size(); i += bytes) {
-          std::copy_n(sane.begin() + static_cast<std::ptrdiff_t>(i + d_of), two ? 4 : 2,
-                      src.begin() + static_cast<std::ptrdiff_t>(i + d_of));
-        }
+        const auto src = extreme_weights(dtype, rows, cols, static_cast<uint8_t>(pattern), 5);
         std::vector<float> x(static_cast<size_t>(n_tokens * cols));
         for (size_t i = 0; i < x.size(); ++i) x[i] = i / cols % 2 == 0 ? 1.0f : -1.0f;
         const PackedWeights w(*table, dtype, src, rows, cols);
