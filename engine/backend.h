@@ -45,6 +45,7 @@ struct BackendOptions {
   int64_t kv_tokens = 0;  // capacity of the KV cache in positions, rounded up to pages; 0: the model's
                           // context, capped by a quarter of the free memory
   int prefill_chunk_tokens = 512;  // activations are bounded by this
+  KvType kv_type = KvType::kF16;   // kInt8 takes about half the memory; some layers stay wider
 };
 
 class Backend {
@@ -57,6 +58,12 @@ class Backend {
   virtual KvPagePool& kv_pages() = 0;
   // Copies K and V of the first n positions of a page: how a partly filled page is shared.
   virtual void copy_kv(KvPageId from, KvPageId to, int n) = 0;
+  // By layer. With the config, all that says how an exported position is to be read.
+  virtual const std::vector<KvLayerTypes>& kv_types() const = 0;
+  virtual int64_t kv_bytes_per_token() const = 0;
+  // K and V of the first n positions of a page as n * kv_bytes_per_token() bytes, and back: for snapshots.
+  virtual void export_kv(KvPageId page, int n, std::byte* out) = 0;
+  virtual void import_kv(KvPageId page, int n, const std::byte* in) = 0;
   // What one decoded token reads of the weights: a lower bound on its time.
   virtual uint64_t weight_bytes_per_token() const = 0;
 

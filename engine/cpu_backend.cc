@@ -15,8 +15,8 @@ namespace {
 constexpr int kSparePages = 8;
 
 // The cache may take a quarter of what memory the weights leave.
-int64_t default_kv_tokens(const Qwen2Config& config) {
-  const int64_t affordable = available_memory_bytes() / 4 / CpuKv::bytes_per_token(config);
+int64_t default_kv_tokens(const Qwen2Config& config, KvType type) {
+  const int64_t affordable = available_memory_bytes() / 4 / CpuKv::bytes_per_token(config, type);
   return std::clamp<int64_t>(affordable, kKvPageTokens, config.context_tokens());
 }
 
@@ -27,7 +27,7 @@ BackendOptions completed(BackendOptions options, const Qwen2Config& config) {
                 "smaller than 1 token");
   }
   if (options.n_threads == 0) options.n_threads = ThreadPool::default_size();
-  if (options.kv_tokens == 0) options.kv_tokens = default_kv_tokens(config);
+  if (options.kv_tokens == 0) options.kv_tokens = default_kv_tokens(config, options.kv_type);
   options.kv_tokens = (options.kv_tokens + kKvPageTokens - 1) / kKvPageTokens * kKvPageTokens;
   return options;
 }
@@ -41,7 +41,7 @@ CpuBackend::CpuBackend(std::shared_ptr<const ModelFile> model, const KernelTable
       pool_(options_.n_threads),
       ops_(kernels, pool_),
       weights_(std::move(model), kernels, pool_, progress),
-      kv_(config_, static_cast<int>(options_.kv_tokens / kKvPageTokens) + kSparePages),
+      kv_(config_, options_.kv_type, static_cast<int>(options_.kv_tokens / kKvPageTokens) + kSparePages),
       rope_(config_),
       attention_scratch_bytes_(
           (kernels.attention_scratch_bytes(config_.group_size(), config_.head_dim, kKvPageTokens) + 63) / 64 *
@@ -142,6 +142,22 @@ void CpuBackend::layer(int index, Rows& rows) {
   tap("output", index, rows.residual, rows.n);
 }
 
+namespace {
+
+// The key or value x[head_dim] at `position` into its page's block.
+void store_head(const KernelTable& kernels, const float* x, int head_dim, KvType type, int position,
+                std::byte* block) {
+  const auto d = static_cast<size_t>(head_dim), slot = static_cast<size_t>(position % kKvPageTokens);
+  if (type == KvType::kF16) {
+    kernels.to_half(x, head_dim, reinterpret_cast<uint16_t*>(block) + slot * d);
+  } else {
+    auto* scales = reinterpret_cast<float*>(block + static_cast<size_t>(kKvPageTokens) * d);
+    kernels.to_int8(x, head_dim, reinterpret_cast<int8_t*>(block) + slot * d, scales + slot);
+  }
+}
+
+}  // namespace
+
 // Rotates q and k in place and writes k and v into the pages.
 void CpuBackend::store_kv(int index, const Rows& rows, float* q, float* k, const float* v) {
   const KernelTable& kernels = ops_.kernels();
@@ -156,11 +172,11 @@ void CpuBackend::store_kv(int index, const Rows& rows, float* q, float* k, const
         kernels.rope(q + row * q_size, cos_sin, config_.num_attention_heads, config_.head_dim);
         kernels.rope(k + row * kv_size, cos_sin, config_.num_key_value_heads, config_.head_dim);
         const KvPageId page = part.sequence->pages[static_cast<size_t>(position / kKvPageTokens)];
-        const size_t slot = static_cast<size_t>(position % kKvPageTokens) * d;
+        const auto [k_type, v_type] = kv_.types()[static_cast<size_t>(index)];
         for (int head = 0; head < config_.num_key_value_heads; ++head) {
           const size_t from = row * kv_size + static_cast<size_t>(head) * d;
-          kernels.to_half(k + from, config_.head_dim, kv_.keys(page, index, head) + slot);
-          kernels.to_half(v + from, config_.head_dim, kv_.values(page, index, head) + slot);
+          store_head(kernels, k + from, config_.head_dim, k_type, position, kv_.keys(page, index, head));
+          store_head(kernels, v + from, config_.head_dim, v_type, position, kv_.values(page, index, head));
         }
       }
     });
@@ -194,8 +210,8 @@ void CpuBackend::attend(int index, const Rows& rows, const float* q, float* out)
   for (const BatchPart& part : rows.parts) {
     const int n_pages = (part.first_position + part.n_tokens + kKvPageTokens - 1) / kKvPageTokens;
     for (int head = 0; part.n_tokens > 0 && head < config_.num_key_value_heads; ++head) {
-      auto** keys = arena_.take<const uint16_t*>(static_cast<size_t>(n_pages));
-      auto** values = arena_.take<const uint16_t*>(static_cast<size_t>(n_pages));
+      auto** keys = arena_.take<const void*>(static_cast<size_t>(n_pages));
+      auto** values = arena_.take<const void*>(static_cast<size_t>(n_pages));
       for (int p = 0; p < n_pages; ++p) {
         const KvPageId page = part.sequence->pages[static_cast<size_t>(p)];
         keys[p] = kv_.keys(page, index, head);
@@ -211,6 +227,8 @@ void CpuBackend::attend(int index, const Rows& rows, const float* q, float* out)
                          .head_dim = config_.head_dim,
                          .k_pages = keys,
                          .v_pages = values,
+                         .k_type = kv_.types()[static_cast<size_t>(index)].k,
+                         .v_type = kv_.types()[static_cast<size_t>(index)].v,
                          .page_tokens = kKvPageTokens,
                          .first_position = part.first_position + begin,
                          .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),

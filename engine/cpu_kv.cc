@@ -3,29 +3,84 @@
 #include <cstring>
 
 namespace lectern {
+namespace {
 
-int64_t CpuKv::bytes_per_token(const Qwen2Config& config) {
-  return int64_t{2} * config.num_hidden_layers * config.kv_size() * static_cast<int64_t>(sizeof(uint16_t));
+// Of one position of one KV head.
+size_t token_bytes(KvType type, int head_dim) {
+  const auto d = static_cast<size_t>(head_dim);
+  return type == KvType::kInt8 ? d + sizeof(float) : d * sizeof(uint16_t);
 }
 
-CpuKv::CpuKv(const Qwen2Config& config, int n_pages)
-    : n_layers_(config.num_hidden_layers),
-      n_kv_heads_(config.num_key_value_heads),
-      head_dim_(config.head_dim),
-      block_size_(static_cast<size_t>(kKvPageTokens) * static_cast<size_t>(config.head_dim)),
-      memory_(static_cast<size_t>(n_pages) * kKvPageTokens * static_cast<size_t>(bytes_per_token(config)),
-              "a KV cache of " + std::to_string(int64_t{n_pages} * kKvPageTokens) + " tokens"),
-      pool_(n_pages) {}
+}  // namespace
 
-void CpuKv::copy(KvPageId from, KvPageId to, int n) {
-  const size_t bytes = static_cast<size_t>(n) * static_cast<size_t>(head_dim_) * sizeof(uint16_t);
-  for (int layer = 0; layer < n_layers_; ++layer) {
-    for (int side = 0; side < 2; ++side) {
-      for (int head = 0; head < n_kv_heads_; ++head) {
-        std::memcpy(block(to, layer, side, head), block(from, layer, side, head), bytes);
+std::vector<KvLayerTypes> kv_layer_types(const Qwen2Config& config, KvType type) {
+  std::vector<KvLayerTypes> types(static_cast<size_t>(config.num_hidden_layers), {type, type});
+  types.front().k = types.back().k = KvType::kF16;
+  return types;
+}
+
+int64_t CpuKv::bytes_per_token(const Qwen2Config& config, KvType type) {
+  size_t bytes = 0;
+  for (const auto& [k, v] : kv_layer_types(config, type))
+    bytes += token_bytes(k, config.head_dim) + token_bytes(v, config.head_dim);
+  return static_cast<int64_t>(bytes) * config.num_key_value_heads;
+}
+
+CpuKv::CpuKv(const Qwen2Config& config, KvType type, int n_pages)
+    : n_kv_heads_(config.num_key_value_heads),
+      head_dim_(config.head_dim),
+      types_(kv_layer_types(config, type)),
+      page_bytes_(static_cast<size_t>(kKvPageTokens) * static_cast<size_t>(bytes_per_token(config, type))),
+      memory_(static_cast<size_t>(n_pages) * page_bytes_,
+              "a KV cache of " + std::to_string(int64_t{n_pages} * kKvPageTokens) + " tokens"),
+      pool_(n_pages) {
+  size_t offset = 0;
+  for (const auto& [k, v] : types_) {
+    for (const KvType side : {k, v}) {
+      const size_t bytes = static_cast<size_t>(kKvPageTokens) * token_bytes(side, head_dim_);
+      blocks_.push_back({offset, bytes});
+      offset += bytes * static_cast<size_t>(n_kv_heads_);
+    }
+  }
+}
+
+template <typename Visit>
+void CpuKv::for_runs(int n, const Visit& visit) const {
+  const auto n_tokens = static_cast<size_t>(n), d = static_cast<size_t>(head_dim_);
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    const KvType type = i % 2 == kKeys ? types_[i / 2].k : types_[i / 2].v;
+    for (size_t head = 0; head < static_cast<size_t>(n_kv_heads_); ++head) {
+      const size_t at = blocks_[i].offset + head * blocks_[i].bytes;
+      if (type == KvType::kF16) {
+        visit(at, n_tokens * d * sizeof(uint16_t));
+      } else {
+        visit(at, n_tokens * d);
+        visit(at + static_cast<size_t>(kKvPageTokens) * d, n_tokens * sizeof(float));
       }
     }
   }
+}
+
+void CpuKv::copy(KvPageId from, KvPageId to, int n) {
+  const std::byte* source = block(from, 0, kKeys, 0);
+  std::byte* target = block(to, 0, kKeys, 0);
+  for_runs(n, [&](size_t at, size_t bytes) { std::memcpy(target + at, source + at, bytes); });
+}
+
+void CpuKv::export_page(KvPageId page, int n, std::byte* out) {
+  const std::byte* source = block(page, 0, kKeys, 0);
+  for_runs(n, [&](size_t at, size_t bytes) {
+    std::memcpy(out, source + at, bytes);
+    out += bytes;
+  });
+}
+
+void CpuKv::import_page(KvPageId page, int n, const std::byte* in) {
+  std::byte* target = block(page, 0, kKeys, 0);
+  for_runs(n, [&](size_t at, size_t bytes) {
+    std::memcpy(target + at, in, bytes);
+    in += bytes;
+  });
 }
 
 }  // namespace lectern

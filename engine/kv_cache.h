@@ -7,10 +7,18 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/common/types.h"
+
 namespace lectern {
 
 inline constexpr int kKvPageTokens = 128;
 using KvPageId = int32_t;
+
+// How the keys and the values of one layer are kept.
+struct KvLayerTypes {
+  KvType k = KvType::kF16, v = KvType::kF16;
+  bool operator==(const KvLayerTypes&) const = default;
+};
 
 class KvPagePool {
  public:

@@ -96,6 +96,12 @@ static_assert(sizeof(BlockQ2_K) == 84 && sizeof(BlockQ3_K) == 110 && sizeof(Bloc
 static_assert(sizeof(BlockQ5_K) == 176 && sizeof(BlockQ6_K) == 210);
 static_assert(sizeof(BlockIQ4_NL) == 18 && sizeof(BlockIQ4_XS) == 136);
 
+// How a page of the KV cache holds the keys, or the values, of one KV head.
+//   kF16:  [page_tokens, head_dim] IEEE half precision
+//   kInt8: [page_tokens, head_dim] signed bytes, then [page_tokens] float scales: x = scale of the token *
+//   byte
+enum class KvType : uint8_t { kF16, kInt8 };
+
 struct DTypeInfo {
   const char* name;
   int32_t block_elements;

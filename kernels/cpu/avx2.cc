@@ -23,6 +23,7 @@ constinit const KernelTable kAvx2Kernels = {
     .add = avx2::add,
     .add_scaled = avx2::add_scaled,
     .to_half = avx2::to_half,
+    .to_int8 = avx2::to_int8,
     .softmax = avx2::softmax,
 };
 

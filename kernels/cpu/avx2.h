@@ -29,6 +29,7 @@ void silu_mul(float* gate, const float* up, int64_t n);
 void add(float* x, const float* y, int64_t n);
 void add_scaled(float* x, const float* y, float scale, int64_t n);
 void to_half(const float* x, int64_t n, uint16_t* out);
+void to_int8(const float* x, int64_t n, int8_t* out, float* scale);
 float softmax(float* x, int64_t n);
 
 }  // namespace lectern::avx2

@@ -1,5 +1,9 @@
-// Causal attention over a paged half-precision cache: the query heads that share a KV head, and a block of
-// queries, meet each page of keys together, as two small float matrix products around an online softmax.
+// Causal attention over a paged cache of halves or of bytes with a scale a token: the query heads that share
+// a KV head, and a block of queries, meet each page of keys together, as two small float matrix products
+// around an online softmax.
+//
+// The scales do not meet every number: those of keys multiply the finished scores, those of values the
+// weights of the average.
 //
 // A row is one query head of one query. What is computed for a row does not depend on the rows beside it, so
 // a prompt gives the same result however it is cut into chunks.
@@ -61,12 +65,20 @@ LECTERN_ALWAYS_INLINE void transpose(__m256 rows[8]) {
   }
 }
 
+LECTERN_ALWAYS_INLINE __m256 load_numbers(const uint16_t* halves) {
+  return load_halves(halves);
+}
+LECTERN_ALWAYS_INLINE __m256 load_numbers(const int8_t* bytes) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes))));
+}
+
 // Sixteen keys [16][head_dim] as [head_dim][16] floats.
-void load_key_panel(const uint16_t* keys, int32_t head_dim, float* panel) {
+template <typename Number>
+void load_key_panel(const Number* keys, int32_t head_dim, float* panel) {
   for (int32_t d = 0; d < head_dim; d += 8) {
     for (int half = 0; half < kPanel; half += 8) {
       __m256 rows[8];
-      for (int j = 0; j < 8; ++j) rows[j] = load_halves(keys + (half + j) * head_dim + d);
+      for (int j = 0; j < 8; ++j) rows[j] = load_numbers(keys + (half + j) * head_dim + d);
       transpose(rows);
       for (int j = 0; j < 8; ++j) _mm256_storeu_ps(panel + (d + j) * kPanel + half, rows[j]);
     }
@@ -96,9 +108,10 @@ void score_tile(const float* q, const float* panel, int32_t head_dim, float* sco
 }
 
 // out[R][V * 8 channels] = shrink[R] * out + weights[R][n_keys] . values[n_keys][V * 8]
-template <int R, int V>
-void value_tile(const float* weights, int32_t weights_stride, const uint16_t* values, int32_t n_keys,
+template <int R, int V, typename Number>
+void value_tile(const float* weights, int32_t weights_stride, const void* all_values, int32_t n_keys,
                 int32_t head_dim, const float* shrink, float* out) {
+  const auto* values = static_cast<const Number*>(all_values);
   __m256 sums[R][V];
   LECTERN_UNROLL
   for (int r = 0; r < R; ++r) {
@@ -110,7 +123,7 @@ void value_tile(const float* weights, int32_t weights_stride, const uint16_t* va
   for (int32_t j = 0; j < n_keys; ++j, values += head_dim) {
     __m256 value[V];
     LECTERN_UNROLL
-    for (int v = 0; v < V; ++v) value[v] = load_halves(values + v * 8);
+    for (int v = 0; v < V; ++v) value[v] = load_numbers(values + v * 8);
     LECTERN_UNROLL
     for (int r = 0; r < R; ++r) {
       const __m256 a = _mm256_broadcast_ss(weights + r * weights_stride + j);
@@ -126,13 +139,26 @@ void value_tile(const float* weights, int32_t weights_stride, const uint16_t* va
 }
 
 using ScoreTile = void (*)(const float*, const float*, int32_t, float*, int32_t);
-using ValueTile = void (*)(const float*, int32_t, const uint16_t*, int32_t, int32_t, const float*, float*);
+using ValueTile = void (*)(const float*, int32_t, const void*, int32_t, int32_t, const float*, float*);
 constexpr ScoreTile kScoreTiles[] = {nullptr,       score_tile<1>, score_tile<2>, score_tile<3>,
                                      score_tile<4>, score_tile<5>, score_tile<6>};
-constexpr ValueTile kValueTiles[2][7] = {{nullptr, value_tile<1, 1>, value_tile<2, 1>, value_tile<3, 1>,
-                                          value_tile<4, 1>, value_tile<5, 1>, value_tile<6, 1>},
-                                         {nullptr, value_tile<1, 2>, value_tile<2, 2>, value_tile<3, 2>,
-                                          value_tile<4, 2>, value_tile<5, 2>, value_tile<6, 2>}};
+template <int V, typename Number>
+constexpr ValueTile kValueTilesOf[] = {nullptr,
+                                       value_tile<1, V, Number>,
+                                       value_tile<2, V, Number>,
+                                       value_tile<3, V, Number>,
+                                       value_tile<4, V, Number>,
+                                       value_tile<5, V, Number>,
+                                       value_tile<6, V, Number>};
+constexpr const ValueTile* kValueTiles[2][2] = {{kValueTilesOf<1, uint16_t>, kValueTilesOf<2, uint16_t>},
+                                                {kValueTilesOf<1, int8_t>, kValueTilesOf<2, int8_t>}};
+
+// x[j] *= scales[j], and perhaps up to seven numbers more.
+void scale_row(float* x, const float* scales, int32_t n) {
+  for (int32_t j = 0; j < n; j += 8) {
+    _mm256_storeu_ps(x + j, _mm256_mul_ps(_mm256_loadu_ps(x + j), _mm256_loadu_ps(scales + j)));
+  }
+}
 
 // Turns a row's first `visible` scores into exponentials, the others of n_keys into 0.
 void softmax_row(float* scores, int32_t visible, int32_t n_keys, float* max, float* sum, float* shrink) {
@@ -169,6 +195,13 @@ struct Block {
     return args.first_position + first_query + row / args.group + 1 - first_key;
   }
 
+  // The scales of a page's tokens, after its bytes; null for halves.
+  const float* scales(const void* page, KvType type) const {
+    if (type == KvType::kF16) return nullptr;
+    return reinterpret_cast<const float*>(static_cast<const int8_t*>(page) +
+                                          args.page_tokens * args.head_dim);
+  }
+
   // Calls tile(row, n, keys) for tiles of about equal size; `keys` is what the last row of the tile sees.
   template <typename Tile>
   LECTERN_ALWAYS_INLINE void for_tiles(int32_t first_key, int32_t n_keys, const Tile& tile) const {
@@ -198,28 +231,39 @@ struct Block {
   void take_page(int32_t page, int32_t n_keys) const {
     const int32_t head_dim = args.head_dim, stride = args.page_tokens;
     const int32_t first_key = page * args.page_tokens;
+    const void *keys = args.k_pages[page], *values = args.v_pages[page];
     for (int32_t j = 0; j < n_keys; j += kPanel) {
       float* panel = scratch.k + j * head_dim;
-      load_key_panel(args.k_pages[page] + j * head_dim, head_dim, panel);
+      if (args.k_type == KvType::kInt8) {
+        load_key_panel(static_cast<const int8_t*>(keys) + j * head_dim, head_dim, panel);
+      } else {
+        load_key_panel(static_cast<const uint16_t*>(keys) + j * head_dim, head_dim, panel);
+      }
       for_tiles(
-          first_key, n_keys, [&](int32_t row, int32_t n, int32_t keys) __attribute__((always_inline)) {
-            if (j >= keys) return;
+          first_key, n_keys, [&](int32_t row, int32_t n, int32_t seen) __attribute__((always_inline)) {
+            if (j >= seen) return;
             kScoreTiles[n](scratch.q + row * head_dim, panel, head_dim, scratch.scores + row * stride + j,
                            stride);
           });
     }
+    const float *key_scales = scales(keys, args.k_type), *value_scales = scales(values, args.v_type);
     for (int32_t row = 0; row < n_rows; ++row) {
       int32_t seen = visible(row, first_key);
       seen = seen < 0 ? 0 : seen < n_keys ? seen : n_keys;
-      softmax_row(scratch.scores + row * stride, seen, n_keys, &scratch.max[row], &scratch.sum[row],
-                  &scratch.shrink[row]);
+      float* scores = scratch.scores + row * stride;
+      if (key_scales != nullptr) scale_row(scores, key_scales, seen);
+      softmax_row(scores, seen, n_keys, &scratch.max[row], &scratch.sum[row], &scratch.shrink[row]);
+      if (value_scales != nullptr) scale_row(scores, value_scales, seen);
     }
+    const size_t value_bytes = args.v_type == KvType::kInt8 ? 1 : 2;
     for (int32_t d = 0; d < head_dim; d += kPanel) {
       const bool wide = d + kPanel <= head_dim;
       for_tiles(
-          first_key, n_keys, [&](int32_t row, int32_t n, int32_t keys) __attribute__((always_inline)) {
-            kValueTiles[wide][n](scratch.scores + row * stride, stride, args.v_pages[page] + d, keys,
-                                 head_dim, scratch.shrink + row, scratch.out + row * head_dim + d);
+          first_key, n_keys, [&](int32_t row, int32_t n, int32_t seen) __attribute__((always_inline)) {
+            kValueTiles[static_cast<int>(args.v_type)][wide][n](
+                scratch.scores + row * stride, stride,
+                static_cast<const std::byte*>(values) + static_cast<size_t>(d) * value_bytes, seen, head_dim,
+                scratch.shrink + row, scratch.out + row * head_dim + d);
           });
     }
   }

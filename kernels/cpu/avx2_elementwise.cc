@@ -109,6 +109,33 @@ void to_half(const float* x, int64_t n, uint16_t* out) {
         static_cast<uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(x[i]), _MM_FROUND_TO_NEAREST_INT)));
 }
 
+void to_int8(const float* x, int64_t n, int8_t* out, float* scale) {
+  const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+  __m256 largest = _mm256_setzero_ps(), poison = _mm256_setzero_ps();  // poison: 0 or NaN
+  for (int64_t i = 0; i < n; i += 8) {
+    const __m256 v = load_below(x + i, lanes_below(n - i < 8 ? n - i : 8));
+    largest = _mm256_max_ps(_mm256_and_ps(v, magnitude), largest);  // the second operand where one is NaN
+    poison = _mm256_fmadd_ps(v, _mm256_setzero_ps(), poison);
+  }
+  const float peak = max_of(largest);
+  const bool nothing = peak < 1e-30f;  // 127 / peak must stay finite
+  *scale = (nothing ? 0.0f : peak / 127.0f) + sum_of(poison);
+  const __m256 inverse = _mm256_set1_ps(nothing ? 0.0f : 127.0f / peak);
+  for (int64_t i = 0; i < n; i += 8) {
+    const __m256 v = load_below(x + i, lanes_below(n - i < 8 ? n - i : 8));
+    const __m256i words = _mm256_cvtps_epi32(_mm256_mul_ps(v, inverse));
+    const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    const __m128i bytes = _mm_packs_epi16(halves, halves);
+    if (i + 8 <= n) {
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(out + i), bytes);
+    } else {
+      int8_t rest[16];
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(rest), bytes);
+      for (int64_t k = 0; i + k < n; ++k) out[i + k] = rest[k];
+    }
+  }
+}
+
 float softmax(float* x, int64_t n) {
   const __m256 lowest = _mm256_set1_ps(-__builtin_inff());
   __m256 max = lowest;

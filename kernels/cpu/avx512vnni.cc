@@ -38,6 +38,7 @@ constinit const KernelTable kAvx512VnniKernels = {
     .add = avx2::add,
     .add_scaled = avx2::add_scaled,
     .to_half = avx2::to_half,
+    .to_int8 = avx2::to_int8,
     .softmax = avx2::softmax,
 };
 

@@ -14,6 +14,8 @@ namespace {
 constexpr int kChunk = 256;      // weights dequantised at a time: a multiple of every block
 constexpr int kQueryBlock = 16;  // queries that share one conversion of a K/V page
 
+constexpr float kSmallestKv = 1e-30f;  // below, numbers count as 0: 127 / x must stay finite
+
 size_t round_up_64(size_t n) {
   return (n + 63) / 64 * 64;
 }
@@ -105,8 +107,17 @@ size_t attention_scratch_bytes(int32_t group, int32_t head_dim, int32_t page_tok
   return round_up_64(floats * sizeof(float));
 }
 
-void to_float(const uint16_t* half, int32_t n, float* out) {
-  for (int32_t i = 0; i < n; ++i) out[i] = half_to_float(half[i]);
+// The first n_tokens of a page as floats.
+void to_float(const void* page, KvType type, int32_t n_tokens, int32_t page_tokens, int32_t head_dim,
+              float* out) {
+  if (type == KvType::kF16) {
+    const auto* half = static_cast<const uint16_t*>(page);
+    for (int32_t i = 0; i < n_tokens * head_dim; ++i) out[i] = half_to_float(half[i]);
+    return;
+  }
+  const auto* bytes = static_cast<const int8_t*>(page);
+  const auto* scales = reinterpret_cast<const float*>(bytes + page_tokens * head_dim);
+  for (int32_t i = 0; i < n_tokens * head_dim; ++i) out[i] = scales[i / head_dim] * bytes[i];
 }
 
 // Takes `n_keys` more keys into the online softmax of one query head: *max and *sum are its running maximum
@@ -150,8 +161,8 @@ void attention(const AttentionArgs& args) {
     const int32_t n_keys = args.first_position + end;  // keys that the last query of the block sees
     for (int32_t first_key = 0; first_key < n_keys; first_key += page) {
       const int32_t in_page = n_keys - first_key < page ? n_keys - first_key : page;
-      to_float(args.k_pages[first_key / page], in_page * head_dim, k);
-      to_float(args.v_pages[first_key / page], in_page * head_dim, v);
+      to_float(args.k_pages[first_key / page], args.k_type, in_page, page, head_dim, k);
+      to_float(args.v_pages[first_key / page], args.v_type, in_page, page, head_dim, v);
       for (int32_t i = begin; i < end; ++i) {
         const int32_t visible = args.first_position + i + 1 - first_key;
         if (visible <= 0) continue;
@@ -208,6 +219,20 @@ void to_half(const float* x, int64_t n, uint16_t* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = float_to_half(x[i]);
 }
 
+void to_int8(const float* x, int64_t n, int8_t* out, float* scale) {
+  float largest = 0.0f, poison = 0.0f;  // 0 or NaN
+  for (int64_t i = 0; i < n; ++i) {
+    largest = std::fabs(x[i]) > largest ? std::fabs(x[i]) : largest;
+    poison += x[i] * 0.0f;
+  }
+  const bool nothing = largest < kSmallestKv;
+  *scale = (nothing ? 0.0f : largest / 127.0f) + poison;
+  const float inverse = nothing ? 0.0f : 127.0f / largest;
+  for (int64_t i = 0; i < n; ++i) {
+    out[i] = poison == 0.0f ? static_cast<int8_t>(std::lrint(x[i] * inverse)) : int8_t{0};
+  }
+}
+
 float softmax(float* x, int64_t n) {
   float max = -std::numeric_limits<float>::infinity();
   for (int64_t i = 0; i < n; ++i) max = x[i] > max ? x[i] : max;
@@ -240,6 +265,7 @@ constinit const KernelTable kGenericKernels = {
     .add = add,
     .add_scaled = add_scaled,
     .to_half = to_half,
+    .to_int8 = to_int8,
     .softmax = softmax,
 };
 

@@ -37,7 +37,7 @@ struct MatmulArgs {
   bool accumulate;  // add to y instead of overwriting it (the residual stream)
 };
 
-// Causal attention of the query heads that share one KV head, over a paged fp16 cache:
+// Causal attention of the query heads that share one KV head, over a paged cache:
 //   out[i, g, :] = softmax_j<=first_position+i( scale * q[i, g, :] . k_j ) . v_j
 // QK is accumulated in fp32: Qwen2's key biases overflow fp16 sums.
 struct AttentionArgs {
@@ -46,9 +46,9 @@ struct AttentionArgs {
   int32_t n_queries;
   int32_t group;  // query heads per KV head
   int32_t head_dim;
-  const uint16_t* const*
-      k_pages;  // page p holds keys [p*page_tokens, ...) of this KV head: [page_tokens, head_dim] fp16
-  const uint16_t* const* v_pages;
+  const void* const* k_pages;  // page p holds keys [p*page_tokens, ...) of this KV head, as KvType says
+  const void* const* v_pages;
+  KvType k_type, v_type;
   int32_t page_tokens;
   int32_t first_position;  // position of query 0; its key is already in the cache
   float scale;
@@ -92,6 +92,9 @@ struct KernelTable {
   void (*add)(float* x, const float* y, int64_t n);                      // x += y
   void (*add_scaled)(float* x, const float* y, float scale, int64_t n);  // x += scale*y
   void (*to_half)(const float* x, int64_t n, uint16_t* out);
+  // scale = max|x| / 127, out[i] = x[i] / scale rounded to nearest even; n zeros have the scale 0. A NaN or
+  // an infinity among x makes the scale NaN, so that it is not lost.
+  void (*to_int8)(const float* x, int64_t n, int8_t* out, float* scale);
   // In place; returns log(sum(exp(x))) of the input.
   float (*softmax)(float* x, int64_t n);
 };

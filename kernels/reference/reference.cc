@@ -25,18 +25,18 @@ std::vector<double> matmul(DType dtype, const void* w, int32_t rows, int32_t col
   return y;
 }
 
-std::vector<double> attention(const float* q, const uint16_t* k, const uint16_t* v, int32_t position,
+std::vector<double> attention(const float* q, const float* k, const float* v, int32_t position,
                               int32_t head_dim, double scale) {
   const auto n_keys = static_cast<size_t>(position) + 1, d = static_cast<size_t>(head_dim);
   std::vector<double> weights(n_keys), out(d);
   for (size_t j = 0; j < n_keys; ++j) {
-    for (size_t i = 0; i < d; ++i) weights[j] += scale * q[i] * half_to_float(k[j * d + i]);
+    for (size_t i = 0; i < d; ++i) weights[j] += scale * q[i] * k[j * d + i];
   }
   const double max = *std::max_element(weights.begin(), weights.end());
   double sum = 0.0;
   for (double& weight : weights) sum += weight = std::exp(weight - max);
   for (size_t j = 0; j < n_keys; ++j) {
-    for (size_t i = 0; i < d; ++i) out[i] += weights[j] / sum * half_to_float(v[j * d + i]);
+    for (size_t i = 0; i < d; ++i) out[i] += weights[j] / sum * v[j * d + i];
   }
   return out;
 }

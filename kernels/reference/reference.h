@@ -14,9 +14,9 @@ namespace lectern::reference {
 std::vector<double> matmul(DType dtype, const void* w, int32_t rows, int32_t cols, const float* x,
                            int32_t n_tokens, const float* bias);
 
-// One query head q[head_dim] at `position` over the keys and values [position + 1, head_dim] of its KV head,
-// in half precision. -> [head_dim]
-std::vector<double> attention(const float* q, const uint16_t* k, const uint16_t* v, int32_t position,
+// One query head q[head_dim] at `position` over the keys and values [position + 1, head_dim] of its KV head.
+// -> [head_dim]
+std::vector<double> attention(const float* q, const float* k, const float* v, int32_t position,
                               int32_t head_dim, double scale);
 
 std::vector<double> rmsnorm(const float* x, const float* weight, int32_t n, double eps);

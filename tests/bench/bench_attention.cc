@@ -27,12 +27,14 @@ constexpr Case kCases[] = {
     {"1.5b/decode@8192", 6, 128, 1, 8192},
 };
 
-void run_attention(benchmark::State& state, const KernelTable& table, const Case& c) {
+void run_attention(benchmark::State& state, const KernelTable& table, const Case& c, KvType type) {
   const int32_t n_keys = c.first_position + c.n_queries;
   const int32_t n_pages = (n_keys + kPageTokens - 1) / kPageTokens;
-  const size_t page = static_cast<size_t>(kPageTokens * c.head_dim);
-  const std::vector<uint16_t> k(page * static_cast<size_t>(n_pages), 0x3400), v(k);  // 0.25 each
-  std::vector<const uint16_t*> k_pages, v_pages;
+  const size_t token_bytes = static_cast<size_t>(type == KvType::kInt8 ? c.head_dim + 4 : 2 * c.head_dim);
+  const size_t page = kPageTokens * token_bytes;
+  // Bytes 0x11: small numbers as halves, as bytes and as scales.
+  const std::vector<uint8_t> k(page * static_cast<size_t>(n_pages), 0x11), v(k);
+  std::vector<const void*> k_pages, v_pages;
   for (size_t p = 0; p < static_cast<size_t>(n_pages); ++p) {
     k_pages.push_back(k.data() + p * page);
     v_pages.push_back(v.data() + p * page);
@@ -43,8 +45,8 @@ void run_attention(benchmark::State& state, const KernelTable& table, const Case
   void* scratch = std::aligned_alloc(64, scratch_bytes);
   for (auto _ : state) {
     table.attention({q.data(), c.group * c.head_dim, c.n_queries, c.group, c.head_dim, k_pages.data(),
-                     v_pages.data(), kPageTokens, c.first_position, 0.125f, out.data(), c.group * c.head_dim,
-                     scratch});
+                     v_pages.data(), type, type, kPageTokens, c.first_position, 0.125f, out.data(),
+                     c.group * c.head_dim, scratch});
     benchmark::ClobberMemory();
   }
   std::free(scratch);
@@ -54,16 +56,19 @@ void run_attention(benchmark::State& state, const KernelTable& table, const Case
   const auto rate = benchmark::Counter::kIsIterationInvariantRate;
   state.counters["GFLOPS"] = benchmark::Counter(operations / 1e9, rate);
   state.counters["of_ops"] = benchmark::Counter(operations / limits().float_ops, rate);
-  state.counters["kv_GB/s"] = benchmark::Counter(4.0 * n_keys * c.head_dim / 1e9, rate);
+  state.counters["kv_GB/s"] = benchmark::Counter(2.0 * n_keys * static_cast<double>(token_bytes) / 1e9, rate);
 }
 
 const bool registered = [] {
   for (const KernelTable* table : all_kernel_tables()) {
     if (!can_run(*table) || std::string(table->name) == "generic") continue;
     for (const Case& c : kCases) {
-      benchmark::RegisterBenchmark((std::string(table->name) + "/attention/" + c.name).c_str(),
-                                   [=](benchmark::State& state) { run_attention(state, *table, c); })
-          ->Unit(benchmark::kMicrosecond);
+      for (const KvType type : {KvType::kF16, KvType::kInt8}) {
+        const std::string name = std::string(table->name) + "/attention/" + c.name;
+        benchmark::RegisterBenchmark((name + (type == KvType::kInt8 ? "/int8" : "")).c_str(),
+                                     [=](benchmark::State& state) { run_attention(state, *table, c, type); })
+            ->Unit(benchmark::kMicrosecond);
+      }
     }
   }
   return true;

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/reference/dequantize.h"
 #include "kernels/reference/reference.h"
@@ -10,33 +12,53 @@ namespace {
 
 constexpr int32_t kPage = 128;
 
-// One KV head's paged cache of random keys and values, and the same in one piece for the reference.
-struct Cache {
-  Cache(int32_t n_keys, int32_t head_dim, float key_size, uint32_t seed) {
-    const auto n = static_cast<size_t>(n_keys) * static_cast<size_t>(head_dim);
-    for (auto [flat, size] : {std::pair{&k, key_size}, std::pair{&v, 1.0f}}) {
-      for (float value : random_floats(n, ++seed, size)) flat->push_back(float_to_half(value));
+constexpr KvType kKvTypes[] = {KvType::kF16, KvType::kInt8};
+
+// Random keys or values of one KV head in pages, and in one piece of floats for the reference. What lies
+// after the last token is NaN (as a byte, the scale is): old memory must not leak into a result.
+struct Side {
+  Side(KvType page_type, int32_t n_tokens, int32_t head_dim, float size, uint32_t seed) : type(page_type) {
+    const auto n = static_cast<size_t>(n_tokens), d = static_cast<size_t>(head_dim);
+    const auto numbers = random_floats(n * d, seed, size);
+    const size_t number_bytes = type == KvType::kInt8 ? 1 : 2, page_numbers = kPage * d;
+    const size_t page_bytes = page_numbers * number_bytes + (type == KvType::kInt8 ? kPage * 4 : 0);
+    for (size_t token = 0; token < n; ++token) {
+      if (token % kPage == 0) {
+        auto& page = storage.emplace_back(page_bytes, uint8_t{0x7f});
+        std::fill(page.begin() + static_cast<std::ptrdiff_t>(page_numbers * number_bytes), page.end(),
+                  uint8_t{0xff});
+      }
+      auto& page = storage.back();
+      const float scale = size * static_cast<float>(1 + token % 5) / 100.0f;  // of the token's bytes
+      if (type == KvType::kInt8) {
+        std::memcpy(page.data() + page_numbers + token % kPage * 4, &scale, sizeof(scale));
+      }
+      for (size_t i = 0; i < d; ++i) {
+        const float x = numbers[token * d + i];
+        const size_t at = token % kPage * d + i;
+        if (type == KvType::kInt8) {
+          const auto byte = static_cast<int8_t>(std::lrint(std::clamp(x / scale, -127.0f, 127.0f)));
+          page[at] = static_cast<uint8_t>(byte);
+          flat.push_back(scale * byte);
+        } else {
+          const uint16_t half = float_to_half(x);
+          std::memcpy(page.data() + at * 2, &half, sizeof(half));
+          flat.push_back(half_to_float(half));
+        }
+      }
     }
-    const size_t page = static_cast<size_t>(kPage) * static_cast<size_t>(head_dim);
-    for (size_t begin = 0; begin < n; begin += page) {
-      const size_t end = std::min(begin + page, n);
-      // What lies after the last key is NaN: old memory must not leak into a result.
-      std::vector<uint16_t> k_page(page, 0x7fff), v_page(page, 0x7fff);
-      std::copy(k.begin() + static_cast<std::ptrdiff_t>(begin), k.begin() + static_cast<std::ptrdiff_t>(end),
-                k_page.begin());
-      std::copy(v.begin() + static_cast<std::ptrdiff_t>(begin), v.begin() + static_cast<std::ptrdiff_t>(end),
-                v_page.begin());
-      storage.push_back(std::move(k_page));
-      storage.push_back(std::move(v_page));
-    }
-    for (size_t i = 0; i < storage.size(); i += 2) {
-      k_pages.push_back(storage[i].data());
-      v_pages.push_back(storage[i + 1].data());
-    }
+    for (const auto& page : storage) pages.push_back(page.data());
   }
-  std::vector<uint16_t> k, v;
-  std::vector<std::vector<uint16_t>> storage;
-  std::vector<const uint16_t*> k_pages, v_pages;
+  KvType type;
+  std::vector<float> flat;  // [n_tokens, head_dim]
+  std::vector<std::vector<uint8_t>> storage;
+  std::vector<const void*> pages;
+};
+
+struct Cache {
+  Cache(KvType k_type, KvType v_type, int32_t n_keys, int32_t head_dim, float key_size, uint32_t seed)
+      : k(k_type, n_keys, head_dim, key_size, seed + 1), v(v_type, n_keys, head_dim, 1.0f, seed + 2) {}
+  Side k, v;
 };
 
 std::vector<float> run_attention(const KernelTable& table, const Cache& cache, const std::vector<float>& q,
@@ -49,8 +71,10 @@ std::vector<float> run_attention(const KernelTable& table, const Cache& cache, c
                    .n_queries = n_queries,
                    .group = group,
                    .head_dim = head_dim,
-                   .k_pages = cache.k_pages.data(),
-                   .v_pages = cache.v_pages.data(),
+                   .k_pages = cache.k.pages.data(),
+                   .v_pages = cache.v.pages.data(),
+                   .k_type = cache.k.type,
+                   .v_type = cache.v.type,
                    .page_tokens = kPage,
                    .first_position = first_position,
                    .scale = scale,
@@ -70,11 +94,12 @@ double tolerance(double magnitude, int32_t head_dim, int32_t n_keys) {
   return 10.0 * kEpsilon * (magnitude * (head_dim / 8.0 + 8.0) + n_keys + 64.0);
 }
 
-void check(const KernelTable& table, int32_t n_queries, int32_t group, int32_t head_dim,
-           int32_t first_position, float key_size) {
+void check(const KernelTable& table, KvType k_type, KvType v_type, int32_t n_queries, int32_t group,
+           int32_t head_dim, int32_t first_position, float key_size) {
   INFO(table.name << " queries " << n_queries << " group " << group << " head_dim " << head_dim
-                  << " position " << first_position << " keys " << key_size);
-  const Cache cache(first_position + n_queries, head_dim, key_size, 1);
+                  << " position " << first_position << " keys " << key_size << " types "
+                  << static_cast<int>(k_type) << static_cast<int>(v_type));
+  const Cache cache(k_type, v_type, first_position + n_queries, head_dim, key_size, 1);
   const auto q = random_floats(static_cast<size_t>(n_queries * group * head_dim), 2);
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   const auto out = run_attention(table, cache, q, n_queries, group, head_dim, first_position, scale);
@@ -84,7 +109,7 @@ void check(const KernelTable& table, int32_t n_queries, int32_t group, int32_t h
   for (int32_t i = 0; i < n_queries; ++i) {
     for (int32_t g = 0; g < group; ++g) {
       const size_t at = static_cast<size_t>(i * group + g) * static_cast<size_t>(head_dim);
-      const auto truth = reference::attention(q.data() + at, cache.k.data(), cache.v.data(),
+      const auto truth = reference::attention(q.data() + at, cache.k.flat.data(), cache.v.flat.data(),
                                               first_position + i, head_dim, scale);
       for (size_t d = 0; d < truth.size(); ++d) {
         const double error = std::abs(static_cast<double>(out[at + d]) - truth[d]);
@@ -95,35 +120,44 @@ void check(const KernelTable& table, int32_t n_queries, int32_t group, int32_t h
   CHECK(worst <= limit);
 }
 
+void check_types(const KernelTable& table, int32_t n_queries, int32_t group, int32_t head_dim,
+                 int32_t first_position, float key_size) {
+  for (const KvType k_type : kKvTypes) {
+    for (const KvType v_type : kKvTypes)
+      check(table, k_type, v_type, n_queries, group, head_dim, first_position, key_size);
+  }
+}
+
 TEST_CASE("attention equals the reference over groups, head sizes and page borders") {
   for (const KernelTable* table : runnable_tables()) {
     for (int32_t head_dim : {64, 128}) {
       for (int32_t group : {1, 2, 6, 7, 8}) {
         for (int32_t first_position : {0, 1, 126, 127, 128, 300}) {
           for (int32_t n_queries : {1, 2, 19})
-            check(*table, n_queries, group, head_dim, first_position, 1.0f);
+            check_types(*table, n_queries, group, head_dim, first_position, 1.0f);
         }
       }
     }
-    check(*table, 150, 7, 64, 300, 1.0f);
-    check(*table, 131, 6, 128, 0, 1.0f);
-    check(*table, 1, 7, 64, 1500, 1.0f);
-    check(*table, 5, 5, 80, 200, 1.0f);
-    check(*table, 3, 2, 8, 140, 1.0f);
+    check_types(*table, 150, 7, 64, 300, 1.0f);
+    check_types(*table, 131, 6, 128, 0, 1.0f);
+    check_types(*table, 1, 7, 64, 1500, 1.0f);
+    check_types(*table, 5, 5, 80, 200, 1.0f);
+    check_types(*table, 3, 2, 8, 140, 1.0f);
   }
 }
 
 TEST_CASE("attention stands keys as large as Qwen2's biases make them") {
   for (const KernelTable* table : runnable_tables()) {
-    check(*table, 9, 7, 64, 250, 100.0f);
-    check(*table, 9, 6, 128, 250, 400.0f);
+    check_types(*table, 9, 7, 64, 250, 100.0f);
+    check_types(*table, 9, 6, 128, 250, 400.0f);
   }
 }
 
 TEST_CASE("attention of a query does not depend on how the prompt is cut into chunks") {
+  const KvType k_type = GENERATE(KvType::kF16, KvType::kInt8), v_type = GENERATE(KvType::kF16, KvType::kInt8);
   for (const KernelTable* table : runnable_tables()) {
     const int32_t n = 200, group = 7, head_dim = 64;
-    const Cache cache(n, head_dim, 1.0f, 3);
+    const Cache cache(k_type, v_type, n, head_dim, 1.0f, 3);
     const auto q = random_floats(static_cast<size_t>(n * group * head_dim), 4);
     const auto whole = run_attention(*table, cache, q, n, group, head_dim, 0, 0.125f);
     for (int32_t chunk : {1, 7, 64, 129}) {
@@ -140,11 +174,12 @@ TEST_CASE("attention of a query does not depend on how the prompt is cut into ch
 }
 
 TEST_CASE("attention without queries does nothing, and one key is its value") {
+  const KvType type = GENERATE(KvType::kF16, KvType::kInt8);
   for (const KernelTable* table : runnable_tables()) {
-    const Cache cache(1, 64, 1.0f, 5);
+    const Cache cache(type, type, 1, 64, 1.0f, 5);
     CHECK(run_attention(*table, cache, {}, 0, 7, 64, 0, 0.125f).empty());
     const auto out = run_attention(*table, cache, random_floats(64, 6), 1, 1, 64, 0, 0.125f);
-    for (size_t d = 0; d < 64; ++d) CHECK(out[d] == half_to_float(cache.v[d]));
+    for (size_t d = 0; d < 64; ++d) CHECK(out[d] == cache.v.flat[d]);
   }
 }
 

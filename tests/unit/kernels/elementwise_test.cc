@@ -122,6 +122,52 @@ TEST_CASE("to_half rounds to nearest even in every bundle") {
   }
 }
 
+TEST_CASE("to_int8 rounds to the nearest of 255 steps, alike in every bundle") {
+  for (const size_t n : {size_t{1}, size_t{7}, size_t{8}, size_t{64}, size_t{80}, size_t{131}}) {
+    for (const float size : {1e-20f, 1.0f, 400.0f}) {
+      const auto x = random_floats(n, 11, size);
+      float largest = 0;
+      for (const float value : x) largest = std::max(largest, std::abs(value));
+      for (const KernelTable* table : runnable_tables()) {
+        INFO(table->name << " n " << n << " size " << size);
+        GuardedBuffer<int8_t> out(n);
+        float scale = -1;
+        table->to_int8(x.data(), static_cast<int64_t>(n), out.data(), &scale);
+        CHECK(scale == largest / 127.0f);
+        for (size_t i = 0; i < n; ++i) {
+          CHECK(out[i] == static_cast<int8_t>(std::nearbyint(x[i] * (127.0f / largest))));
+          CHECK(std::abs(double{scale} * out[i] - x[i]) <= 0.50001 * scale);
+        }
+        CHECK(out.front_untouched());
+      }
+    }
+  }
+}
+
+TEST_CASE("to_int8 of nothing is nothing and a number that is not finite makes the scale NaN") {
+  for (const KernelTable* table : runnable_tables()) {
+    INFO(table->name);
+    std::vector<float> x(20, 0.0f);
+    std::vector<int8_t> out(20, 1);
+    float scale = -1;
+    table->to_int8(x.data(), 20, out.data(), &scale);
+    CHECK(scale == 0);
+    CHECK(out == std::vector<int8_t>(20, 0));
+    x[3] = 1e-35f;
+    table->to_int8(x.data(), 20, out.data(), &scale);
+    CHECK(scale == 0);
+    CHECK(out == std::vector<int8_t>(20, 0));
+    for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
+      for (const size_t at : {size_t{0}, size_t{5}, size_t{19}}) {
+        x = random_floats(20, 12);
+        x[at] = bad;
+        table->to_int8(x.data(), 20, out.data(), &scale);
+        CHECK(std::isnan(scale));
+      }
+    }
+  }
+}
+
 TEST_CASE("softmax equals the reference and returns the log of the sum") {
   for (const KernelTable* table : runnable_tables()) {
     for (size_t n : {size_t{1}, size_t{2}, size_t{8}, size_t{13}, size_t{151936}}) {
