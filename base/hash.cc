@@ -85,4 +85,31 @@ std::string sha256_hex(std::string_view data) {
   return hash.hex_digest();
 }
 
+uint64_t fast_hash(std::span<const std::byte> data) {
+  constexpr size_t kLanes = 8;  // independent chains, so that their multiplications overlap
+  constexpr size_t kStripe = kLanes * sizeof(uint64_t);
+  // One step maps states to states one to one, and so do those after it: a changed word cannot be lost.
+  const auto mix = [](uint64_t hash, uint64_t word) {
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+    return hash ^ (hash >> 32);
+  };
+  std::array<uint64_t, kLanes> lanes{};
+  for (size_t k = 0; k < kLanes; ++k) lanes[k] = k + 1;
+  size_t at = 0;
+  const auto take = [&](const std::byte* stripe) {
+    std::array<uint64_t, kLanes> words;
+    std::memcpy(words.data(), stripe, kStripe);
+    for (size_t k = 0; k < kLanes; ++k) lanes[k] = mix(lanes[k], words[k]);
+  };
+  for (; at + kStripe <= data.size(); at += kStripe) take(data.data() + at);
+  if (at < data.size()) {
+    std::array<std::byte, kStripe> rest{};
+    std::memcpy(rest.data(), data.data() + at, data.size() - at);
+    take(rest.data());
+  }
+  uint64_t hash = mix(0, data.size());
+  for (const uint64_t lane : lanes) hash = mix(hash, lane);
+  return hash;
+}
+
 }  // namespace lectern

@@ -1,4 +1,4 @@
-// Hashes: SHA-256 (FIPS 180-4) for files and documents, FNV-1a for in-memory keys.
+// Hashes: SHA-256 (FIPS 180-4) for files and documents, FNV-1a for in-memory keys, a fast one for checksums.
 #pragma once
 
 #include <array>
@@ -34,5 +34,9 @@ constexpr uint64_t fnv1a(std::string_view data) {
   for (const char c : data) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3u;
   return hash;
 }
+
+// For checksums and for telling large data apart, at about the speed of memory: every changed word changes
+// the hash, but nobody is kept from making two inputs with the same one. Not for secrets or signatures.
+uint64_t fast_hash(std::span<const std::byte> data);
 
 }  // namespace lectern

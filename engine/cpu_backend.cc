@@ -15,19 +15,21 @@ namespace {
 constexpr int kSparePages = 8;
 
 // The cache may take a quarter of what memory the weights leave.
-int64_t default_kv_tokens(const Qwen2Config& config, KvType type) {
-  const int64_t affordable = available_memory_bytes() / 4 / CpuKv::bytes_per_token(config, type);
+int64_t default_kv_tokens(const Qwen2Config& config, const std::vector<KvLayerTypes>& types) {
+  const int64_t affordable = available_memory_bytes() / 4 / CpuKv::bytes_per_token(config, types);
   return std::clamp<int64_t>(affordable, kKvPageTokens, config.context_tokens());
 }
 
-BackendOptions completed(BackendOptions options, const Qwen2Config& config) {
+BackendOptions completed(BackendOptions options, const ModelFile& model) {
   if (options.n_threads < 0 || options.kv_tokens < 0 || options.prefill_chunk_tokens < 1) {
     throw Error(ErrorCode::kInvalidArgument,
                 "the number of threads and the KV cache's capacity cannot be negative, nor the prefill chunk "
                 "smaller than 1 token");
   }
   if (options.n_threads == 0) options.n_threads = ThreadPool::default_size();
-  if (options.kv_tokens == 0) options.kv_tokens = default_kv_tokens(config, options.kv_type);
+  if (options.kv_tokens == 0) {
+    options.kv_tokens = default_kv_tokens(model.config(), kv_layer_types(model.weights(), options.kv_type));
+  }
   options.kv_tokens = (options.kv_tokens + kKvPageTokens - 1) / kKvPageTokens * kKvPageTokens;
   return options;
 }
@@ -36,12 +38,13 @@ BackendOptions completed(BackendOptions options, const Qwen2Config& config) {
 
 CpuBackend::CpuBackend(std::shared_ptr<const ModelFile> model, const KernelTable& kernels,
                        const BackendOptions& options, const ProgressFn& progress)
-    : options_(completed(options, model->config())),
+    : options_(completed(options, *model)),
       config_(model->config()),
       pool_(options_.n_threads),
       ops_(kernels, pool_),
-      weights_(std::move(model), kernels, pool_, progress),
-      kv_(config_, options_.kv_type, static_cast<int>(options_.kv_tokens / kKvPageTokens) + kSparePages),
+      weights_(model, kernels, pool_, progress),
+      kv_(config_, kv_layer_types(model->weights(), options_.kv_type),
+          static_cast<int>(options_.kv_tokens / kKvPageTokens) + kSparePages),
       rope_(config_),
       attention_scratch_bytes_(
           (kernels.attention_scratch_bytes(config_.group_size(), config_.head_dim, kKvPageTokens) + 63) / 64 *

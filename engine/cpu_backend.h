@@ -26,7 +26,7 @@ class CpuBackend final : public Backend {
   KvPagePool& kv_pages() override { return kv_.pool(); }
   void copy_kv(KvPageId from, KvPageId to, int n) override { kv_.copy(from, to, n); }
   const std::vector<KvLayerTypes>& kv_types() const override { return kv_.types(); }
-  int64_t kv_bytes_per_token() const override { return CpuKv::bytes_per_token(config_, options_.kv_type); }
+  int64_t kv_bytes_per_token() const override { return CpuKv::bytes_per_token(config_, kv_.types()); }
   void export_kv(KvPageId page, int n, std::byte* out) override { kv_.export_page(page, n, out); }
   void import_kv(KvPageId page, int n, const std::byte* in) override { kv_.import_page(page, n, in); }
   void forward(const ForwardBatch& batch, std::vector<float>& logits, const CancelToken& cancel) override;

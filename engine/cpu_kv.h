@@ -9,18 +9,19 @@
 #include "engine/config.h"
 #include "engine/kv_cache.h"
 #include "engine/memory.h"
+#include "engine/model.h"
 #include "kernels/common/types.h"
 
 namespace lectern {
 
-// How the layers' K and V are kept for a cache of `type`: in a cache of bytes the K of the first and of the
-// last layer stay halves, because Qwen2's giant key biases there leave little of a byte to what tells keys
-// apart.
-std::vector<KvLayerTypes> kv_layer_types(const Qwen2Config& config, KvType type);
+// How the layers' K and V are kept for a cache of `type`. In a cache of bytes some K stay halves: those of
+// the first and of the last layer, and of the layers whose key bias is giant, as Qwen2 has them in a few. It
+// leaves little of a byte to what tells keys apart.
+std::vector<KvLayerTypes> kv_layer_types(const Weights& weights, KvType type);
 
 class CpuKv {
  public:
-  CpuKv(const Qwen2Config& config, KvType type, int n_pages);
+  CpuKv(const Qwen2Config& config, std::vector<KvLayerTypes> types, int n_pages);
 
   KvPagePool& pool() { return pool_; }
   const std::vector<KvLayerTypes>& types() const { return types_; }
@@ -37,7 +38,7 @@ class CpuKv {
   void import_page(KvPageId page, int n, const std::byte* in);
 
   // Bytes that one position takes in the cache.
-  static int64_t bytes_per_token(const Qwen2Config& config, KvType type);
+  static int64_t bytes_per_token(const Qwen2Config& config, const std::vector<KvLayerTypes>& types);
 
  private:
   enum Side { kKeys, kValues };

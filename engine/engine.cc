@@ -20,7 +20,13 @@ struct Engine::Impl {
         tokenizer(file->vocabulary(), file->path().string()),
         chat_template(tokenizer),
         backend(make_cpu_backend(file, options.backend, progress)),
-        cache(*backend) {}
+        store(open_store(options.kv_store)),
+        cache(*backend, store ? &*store : nullptr) {}
+
+  std::optional<KvStore> open_store(const KvStoreOptions& options) const {
+    if (options.folder.empty()) return std::nullopt;
+    return KvStore(options, *backend, fingerprint(*file));
+  }
 
   int context_tokens() const {
     return static_cast<int>(std::min<int64_t>(file->config().context_tokens(), backend->options().kv_tokens));
@@ -36,10 +42,19 @@ struct Engine::Impl {
                     (cache_is_smaller ? " or raise the cache's capacity" : ""));
   }
 
+  static void check_kept(int keep_prefix_tokens, size_t prompt_tokens) {
+    if (keep_prefix_tokens == 0) return;
+    if (keep_prefix_tokens < 0 || static_cast<size_t>(keep_prefix_tokens) >= prompt_tokens) {
+      throw Error(ErrorCode::kInvalidArgument, "keep_prefix_tokens must be less than the " +
+                                                   std::to_string(prompt_tokens) + " tokens of the prompt");
+    }
+  }
+
   std::shared_ptr<const ModelFile> file;
   Tokenizer tokenizer;
   ChatTemplate chat_template;
   std::unique_ptr<Backend> backend;
+  std::optional<KvStore> store;
   PrefixCache cache;
   std::mutex mutex;  // held by the call that uses backend and cache
 };
@@ -94,6 +109,7 @@ GenerateResult Engine::generate(const GenerateRequest& request, const TextCallba
     throw Error(ErrorCode::kInvalidArgument, "max_draft_tokens cannot be negative");
   }
   impl_->check_fits(request.prompt.size() + 1, "a prompt and one new token");
+  Impl::check_kept(request.keep_prefix_tokens, request.prompt.size());
   const Generation::Model model = {*impl_->backend, impl_->cache, impl_->tokenizer,
                                    impl_->chat_template.stop_tokens(), impl_->context_tokens()};
   return Generation(model, request, on_text, cancel).run();
@@ -105,9 +121,10 @@ std::vector<Engine::Score> Engine::score(std::span<const ScoreItem> items, const
   std::vector<PrefixItem> runs;
   std::vector<size_t> item_of_run;  // items without a continuation have nothing to run
   for (size_t i = 0; i < items.size(); ++i) {
-    const auto& [prompt, continuation] = items[i];
+    const auto& [prompt, continuation, keep_prefix_tokens] = items[i];
     if (prompt.empty()) throw Error(ErrorCode::kInvalidArgument, "the prompt of a score item is empty");
     impl_->check_fits(prompt.size() + continuation.size(), "a prompt and its continuation");
+    Impl::check_kept(keep_prefix_tokens, prompt.size());
     for (const int32_t token : continuation) {
       if (token < 0 || token >= config().vocab_size) {
         throw Error(ErrorCode::kInvalidArgument,
@@ -116,7 +133,8 @@ std::vector<Engine::Score> Engine::score(std::span<const ScoreItem> items, const
     }
     if (continuation.empty()) continue;
     // The last token is only predicted, not read.
-    PrefixItem run{.tokens = prompt, .n_logits = static_cast<int>(continuation.size())};
+    PrefixItem run{
+        .tokens = prompt, .n_logits = static_cast<int>(continuation.size()), .n_kept = keep_prefix_tokens};
     run.tokens.insert(run.tokens.end(), continuation.begin(), continuation.end() - 1);
     runs.push_back(std::move(run));
     item_of_run.push_back(i);
@@ -137,14 +155,21 @@ std::vector<Engine::Score> Engine::score(std::span<const ScoreItem> items, const
 }
 
 std::vector<float> Engine::score_labels(std::span<const std::vector<int32_t>> prompts,
-                                        std::span<const int32_t> labels, const CancelToken& cancel) {
+                                        std::span<const int32_t> labels, const CancelToken& cancel,
+                                        std::span<const int> keep_prefix_tokens) {
   const std::lock_guard lock(impl_->mutex);
   if (labels.empty()) throw Error(ErrorCode::kInvalidArgument, "there are no labels to score");
+  if (!keep_prefix_tokens.empty() && keep_prefix_tokens.size() != prompts.size()) {
+    throw Error(ErrorCode::kInvalidArgument, "keep_prefix_tokens must have one number a prompt, or none");
+  }
   std::vector<PrefixItem> runs;
-  for (const auto& prompt : prompts) {
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const std::vector<int32_t>& prompt = prompts[i];
+    const int kept = keep_prefix_tokens.empty() ? 0 : keep_prefix_tokens[i];
     if (prompt.empty()) throw Error(ErrorCode::kInvalidArgument, "a prompt to score is empty");
     impl_->check_fits(prompt.size() + 1, "a prompt and one label");
-    runs.push_back({.tokens = prompt, .n_logits = 1});
+    Impl::check_kept(kept, prompt.size());
+    runs.push_back({.tokens = prompt, .n_logits = 1, .n_kept = kept});
   }
   std::vector<float> scores(prompts.size() * labels.size());
   const auto consume = [&](size_t run, int, int, std::span<float> logits) {

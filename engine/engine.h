@@ -15,6 +15,7 @@
 #include "engine/backend.h"
 #include "engine/chat_template.h"
 #include "engine/grammar.h"
+#include "engine/kv_store.h"
 #include "engine/sampler.h"
 #include "engine/tokenizer.h"
 
@@ -29,6 +30,7 @@ struct GenerateRequest {
   // At most so many tokens are guessed from the text so far and checked in one pass (prompt_lookup.h); 0:
   // none. The result is the same, it only comes faster.
   int max_draft_tokens = 8;
+  int keep_prefix_tokens = 0;  // as in ScoreItem
 };
 
 enum class FinishReason { kStop, kLength, kCancelled };
@@ -53,12 +55,17 @@ using TextCallback = std::function<bool(std::string_view text)>;
 struct ScoreItem {
   std::vector<int32_t> prompt;
   std::vector<int32_t> continuation;
+  // The first so many tokens of the prompt, fewer than all, will be asked about again: with Options::kv_store
+  // their KV is kept on disk, and the next request that begins with exactly these, and says so, reads only
+  // the rest. A chunk goes before its question, then, and a question costs only itself.
+  int keep_prefix_tokens = 0;
 };
 
 class Engine {
  public:
   struct Options {
     BackendOptions backend;
+    KvStoreOptions kv_store;  // off unless a folder is named
   };
 
   static std::unique_ptr<Engine> load(const std::filesystem::path& model, const Options& options,
@@ -92,9 +99,11 @@ class Engine {
   };
   std::vector<Score> score(std::span<const ScoreItem> items, const CancelToken& cancel);
   // Log-probabilities of `labels` as the next token after each prompt, given that it is one of them (only
-  // their rows of the head are computed): [prompts, labels].
+  // their rows of the head are computed): [prompts, labels]. keep_prefix_tokens: one a prompt, as in
+  // ScoreItem, or empty.
   std::vector<float> score_labels(std::span<const std::vector<int32_t>> prompts,
-                                  std::span<const int32_t> labels, const CancelToken& cancel);
+                                  std::span<const int32_t> labels, const CancelToken& cancel,
+                                  std::span<const int> keep_prefix_tokens = {});
 
   Backend& backend();  // for benchmarks and tests
 

@@ -19,7 +19,8 @@ Generation::Generation(const Model& model, const GenerateRequest& request, const
       stream_(request.stop),
       tokens_(request.prompt),
       // At least the last token is read again: its logits are not kept.
-      sequence_(model.cache.longest(std::span(request.prompt).first(request.prompt.size() - 1))),
+      sequence_(model.cache.longest(std::span(request.prompt).first(request.prompt.size() - 1),
+                                    request.keep_prefix_tokens)),
       draft_length_(request.max_draft_tokens) {
   if (request.grammar) grammar_.emplace(request.grammar, model.tokenizer);
   result_.prompt_tokens = static_cast<int>(tokens_.size());
@@ -44,6 +45,8 @@ GenerateResult Generation::run() {
   result_.decode_seconds = total.seconds() - result_.prefill_seconds;
   sequence_.truncate(std::min(sequence_.length(), static_cast<int>(tokens_.size())));
   const auto in_cache = static_cast<size_t>(sequence_.length());
+  if (const auto kept = static_cast<size_t>(request_.keep_prefix_tokens); kept <= in_cache)
+    model_.cache.store(std::span(tokens_).first(kept), sequence_.pages());
   model_.cache.keep(std::span(tokens_).first(in_cache), std::move(sequence_));
   return std::move(result_);
 }

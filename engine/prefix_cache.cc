@@ -17,7 +17,29 @@ size_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
   return static_cast<size_t>(ends.first - a.begin());
 }
 
-KvSequence PrefixCache::longest(std::span<const int32_t> tokens) {
+KvSequence PrefixCache::longest(std::span<const int32_t> tokens, int n_kept) {
+  KvSequence remembered = longest_in_memory(tokens);
+  const auto n = static_cast<size_t>(n_kept);
+  if (store_ == nullptr || n_kept <= remembered.length() || n > tokens.size()) return remembered;
+  const auto kept = tokens.first(n);
+  if (!store_->contains(kept)) return remembered;
+  KvSequence loaded(backend_.kv_pages());
+  try {
+    reserve(loaded, n_kept);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kResourceExhausted) throw;
+    return remembered;
+  }
+  if (!store_->load(kept, loaded.pages())) return remembered;
+  loaded.advance(n_kept);
+  return loaded;
+}
+
+void PrefixCache::store(std::span<const int32_t> tokens, std::span<const KvPageId> pages) {
+  if (store_ != nullptr && !tokens.empty()) store_->store(tokens, pages);
+}
+
+KvSequence PrefixCache::longest_in_memory(std::span<const int32_t> tokens) {
   size_t best_length = 0;
   auto best = entries_.end();
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {

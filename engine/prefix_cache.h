@@ -10,15 +10,18 @@
 
 #include "engine/backend.h"
 #include "engine/kv_cache.h"
+#include "engine/kv_store.h"
 
 namespace lectern {
 
 class PrefixCache {
  public:
-  explicit PrefixCache(Backend& backend) : backend_(backend) {}
+  // `store`, which may be null, keeps beginnings on disk too.
+  explicit PrefixCache(Backend& backend, KvStore* store = nullptr) : backend_(backend), store_(store) {}
 
-  // A new sequence that holds as much of the beginning of `tokens` as some remembered sequence has.
-  KvSequence longest(std::span<const int32_t> tokens);
+  // A new sequence that holds as much of the beginning of `tokens` as some remembered sequence has; where
+  // that is less than the first n_kept tokens, which a store may have, it holds those if it has.
+  KvSequence longest(std::span<const int32_t> tokens, int n_kept = 0);
   // The first `length` positions of `sequence` as a sequence of its own. A partly filled page is copied, or,
   // when there is no room for the copy, left out.
   KvSequence fork(const KvSequence& sequence, int length);
@@ -26,6 +29,8 @@ class PrefixCache {
   void reserve(KvSequence& sequence, int n);
   // Remembers `sequence`, which holds the KV of `tokens`.
   void keep(std::span<const int32_t> tokens, KvSequence sequence);
+  // Puts the KV of `tokens`, which `pages` begin with, into the store if there is one.
+  void store(std::span<const int32_t> tokens, std::span<const KvPageId> pages);
 
  private:
   struct Entry {
@@ -33,7 +38,10 @@ class PrefixCache {
     KvSequence sequence;
   };
 
+  KvSequence longest_in_memory(std::span<const int32_t> tokens);
+
   Backend& backend_;
+  KvStore* store_;
   std::list<Entry> entries_;  // the longest unused first
 };
 

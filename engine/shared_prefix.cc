@@ -62,15 +62,15 @@ void SharedPrefixRun::branch(size_t begin, size_t end, const KvSequence& base) {
     if (group_end == begin + 1) {
       add_leaf(order_[begin], base);
     } else {
-      const std::span<const int32_t> tokens = items_[order_[begin]].tokens;
-      branch(begin, group_end, read_prefix(base, tokens.first(shared)));
+      const PrefixItem& first = items_[order_[begin]];
+      branch(begin, group_end, read_prefix(base, std::span(first.tokens).first(shared), first.n_kept));
     }
     begin = group_end;
   }
 }
 
-KvSequence SharedPrefixRun::read_prefix(const KvSequence& base, std::span<const int32_t> tokens) {
-  KvSequence sequence = cache_.longest(tokens);
+KvSequence SharedPrefixRun::read_prefix(const KvSequence& base, std::span<const int32_t> tokens, int n_kept) {
+  KvSequence sequence = cache_.longest(tokens, n_kept);
   if (sequence.length() < base.length()) sequence = cache_.fork(base, base.length());
   const auto rest = tokens.subspan(static_cast<size_t>(sequence.length()));
   if (!rest.empty()) {
@@ -90,7 +90,7 @@ void SharedPrefixRun::add_leaf(size_t item, const KvSequence& base) {
   const PrefixItem& what = items_[item];
   const auto reusable = std::span(what.tokens).first(shareable(what));
   const auto make_sequence = [&] {
-    KvSequence sequence = cache_.longest(reusable);
+    KvSequence sequence = cache_.longest(reusable, what.n_kept > base.length() ? what.n_kept : 0);
     if (sequence.length() < base.length()) sequence = cache_.fork(base, base.length());
     cache_.reserve(sequence, static_cast<int>(what.tokens.size()) - sequence.length());
     return sequence;
@@ -128,6 +128,12 @@ void SharedPrefixRun::run_alone(Leaf leaf) {
     leaf.sequence.advance(end - begin);
     consumer_(leaf.item, end - rows - first_wanted, rows, logits_);
   }
+  store(leaf);
+}
+
+void SharedPrefixRun::store(const Leaf& leaf) {
+  const PrefixItem& item = items_[leaf.item];
+  cache_.store(std::span(item.tokens).first(static_cast<size_t>(item.n_kept)), leaf.sequence.pages());
 }
 
 void SharedPrefixRun::flush() {
@@ -146,6 +152,7 @@ void SharedPrefixRun::flush() {
     const size_t n = static_cast<size_t>(rows) * columns;
     consumer_(leaf.item, 0, rows, rest.first(n));
     rest = rest.subspan(n);
+    store(leaf);
   }
   leaves_.clear();
   waiting_tokens_ = waiting_rows_ = 0;

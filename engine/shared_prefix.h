@@ -16,6 +16,7 @@ namespace lectern {
 struct PrefixItem {
   std::vector<int32_t> tokens;
   int n_logits = 1;  // of the last tokens, 1 to tokens.size(); these are never shared
+  int n_kept = 0;    // the first so many tokens are looked for in the cache's store, and put there
 };
 
 class SharedPrefixRun {
@@ -37,9 +38,10 @@ class SharedPrefixRun {
   };
 
   void branch(size_t begin, size_t end, const KvSequence& base);
-  KvSequence read_prefix(const KvSequence& base, std::span<const int32_t> tokens);
+  KvSequence read_prefix(const KvSequence& base, std::span<const int32_t> tokens, int n_kept);
   void add_leaf(size_t item, const KvSequence& base);
   void run_alone(Leaf leaf);
+  void store(const Leaf& leaf);
   void flush();
   int max_rows() const;
 

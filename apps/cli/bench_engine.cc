@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "apps/cli/command.h"
+#include "apps/cli/load_model.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -175,10 +176,9 @@ int bench_engine(Program& program, const BenchOptions& options) {
   const auto model = ModelFile::open(resolve_model(program.options.model));
   const Qwen2Config& config = model->config();
   const Stopwatch loading;
-  const BackendOptions backend_options = {.n_threads = program.options.threads,
-                                          .kv_tokens = std::max(options.prefill + options.decode, 64) +
-                                                       kPrefix + kChunks * (kChunk + kKvPageTokens) + 1024};
-  const auto backend = make_cpu_backend(model, backend_options, out.progress());
+  const int64_t kv_tokens =
+      std::max(options.prefill + options.decode, 64) + kPrefix + kChunks * (kChunk + kKvPageTokens) + 1024;
+  const auto backend = make_cpu_backend(model, backend_options(program, kv_tokens), out.progress());
   const double load_seconds = loading.seconds();
   const Tokenizer tokenizer(model->vocabulary(), model->path().string());
 
@@ -190,7 +190,7 @@ int bench_engine(Program& program, const BenchOptions& options) {
                          .read_gb_s = std::max(before.read_gb_s, after.read_gb_s)};
   const double prefill_gops = 2e-9 * multiplications_per_token(*model) * speeds.prefill_tok_s;
   const double kv_bytes =
-      2.0 * config.num_hidden_layers * config.kv_size() * 2 * (options.prefill + options.decode / 2.0);
+      static_cast<double>(backend->kv_bytes_per_token()) * (options.prefill + options.decode / 2.0);
   const double bytes_per_token = static_cast<double>(backend->weight_bytes_per_token()) + kv_bytes;
   const double read_gb_s = 1e-9 * bytes_per_token * speeds.decode_tok_s;
 
@@ -202,6 +202,7 @@ int bench_engine(Program& program, const BenchOptions& options) {
     result["threads"] = backend->options().n_threads;
     result["prefill_tokens"] = options.prefill;
     result["decode_tokens"] = options.decode;
+    result["kv_bytes_per_token"] = backend->kv_bytes_per_token();
     result["load_seconds"] = load_seconds;
     result["prefill_tok_s"] = speeds.prefill_tok_s;
     result["decode_tok_s"] = speeds.decode_tok_s;

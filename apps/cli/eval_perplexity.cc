@@ -54,6 +54,7 @@ int eval_perplexity(Program& program, const PerplexityOptions& options) {
     result["tokens"] = tokens.size();
     result["predicted"] = n_predicted;
     result["window"] = options.window;
+    result["kv_bytes_per_token"] = engine->backend().kv_bytes_per_token();
     result["perplexity"] = perplexity;
     result["seconds"] = time.seconds();
     out.print_json(result);

@@ -8,11 +8,16 @@ std::string model_name(const Program& program) {
   return program.options.model.empty() ? std::string(default_model_id()) : program.options.model;
 }
 
+BackendOptions backend_options(const Program& program, int64_t kv_tokens) {
+  return {.n_threads = program.options.threads,
+          .kv_tokens = kv_tokens,
+          .kv_type = program.options.kv == "int8" ? KvType::kInt8 : KvType::kF16};
+}
+
 std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens) {
   Output& out = program.output();
   auto engine = Engine::load(resolve_model(model_name(program)),
-                             {.backend = {.n_threads = program.options.threads, .kv_tokens = kv_tokens}},
-                             out.progress());
+                             {.backend = backend_options(program, kv_tokens)}, out.progress());
   out.end_progress();
   if (const std::string note = engine->config().context_note(); !note.empty()) out.note(note);
   return engine;

@@ -13,6 +13,9 @@ namespace lectern::cli {
 // --model, or the registry's default.
 std::string model_name(const Program& program);
 
+// What --threads and --kv ask of the engine.
+BackendOptions backend_options(const Program& program, int64_t kv_tokens);
+
 // With progress. `kv_tokens`: positions of the KV cache; 0: the model's context, as far as memory allows.
 // Throws Error that says how to get the model, or what is wrong with its file.
 std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens = 0);

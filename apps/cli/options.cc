@@ -18,6 +18,7 @@ constexpr int kMaxThreads = 1024;
 struct Settings {
   std::optional<std::string> model;
   std::optional<int> threads;
+  std::optional<std::string> kv;
   std::optional<std::string> collection;
 };
 
@@ -25,6 +26,14 @@ struct Settings {
   throw Error(ErrorCode::kInvalidArgument,
               origin + ": threads must be a whole number from 0 (one per processor) to " +
                   std::to_string(kMaxThreads));
+}
+
+bool is_kv_type(const std::string& name) {
+  return name == "f16" || name == "int8";
+}
+
+[[noreturn]] void bad_kv(const std::string& origin) {
+  throw Error(ErrorCode::kInvalidArgument, origin + ": kv must be f16 or int8");
 }
 
 Settings from_environment() {
@@ -42,6 +51,10 @@ Settings from_environment() {
     if (error != std::errc() || end != threads->data() + threads->size() || n < 0 || n > kMaxThreads)
       bad_threads("LECTERN_THREADS=" + *threads);
     settings.threads = n;
+  }
+  if (const auto kv = value("LECTERN_KV")) {
+    if (!is_kv_type(*kv)) bad_kv("LECTERN_KV=" + *kv);
+    settings.kv = kv;
   }
   return settings;
 }
@@ -63,9 +76,13 @@ Settings from_file(const std::filesystem::path& path) {
       const auto n = value.get<int64_t>();
       if (n < 0 || n > kMaxThreads) bad_threads(path.string());
       settings.threads = static_cast<int>(n);
+    } else if (key == "kv" && value.is_string()) {
+      settings.kv = value.get<std::string>();
+      if (!is_kv_type(*settings.kv)) bad_kv(path.string());
     } else {
-      fail("\"" + key +
-           "\" is not a setting, or its value has the wrong type (there are: model, threads, collection)");
+      fail(
+          "\"" + key +
+          "\" is not a setting, or its value has the wrong type (there are: model, threads, kv, collection)");
     }
   }
   return settings;
@@ -103,6 +120,8 @@ void add_model_options(CLI::App* command, SharedOptions& options) {
                       "Model: an id of `lectern models`, or the path of a .gguf file or model folder");
   command->add_option("-t,--threads", options.threads, "Threads; 0: one per processor")
       ->check(CLI::Range(0, kMaxThreads));
+  command->add_option("--kv", options.kv, "How the KV cache is kept: f16 (default), or int8, half the memory")
+      ->check(CLI::IsMember({"f16", "int8"}));
 }
 
 void add_collection_option(CLI::App* command, SharedOptions& options) {
@@ -120,6 +139,7 @@ void complete_options(SharedOptions& options) {
     if (options.model.empty() && settings.model) options.model = *settings.model;
     if (options.collection.empty() && settings.collection) options.collection = *settings.collection;
     if (options.threads == 0 && settings.threads) options.threads = *settings.threads;
+    if (options.kv.empty() && settings.kv) options.kv = *settings.kv;
   };
   fill(from_environment());
   if (const auto path = project_file()) fill(from_file(*path));

@@ -10,13 +10,14 @@ namespace lectern::cli {
 struct SharedOptions {
   std::string model;  // id or path; LECTERN_MODEL, "model"; default: the registry's default model
   int threads = 0;    // LECTERN_THREADS, "threads"; 0: one per processor
+  std::string kv;     // LECTERN_KV, "kv": how the KV cache is kept, f16 or int8; "": f16
   std::string
       collection;  // path of a database file; LECTERN_COLLECTION, "collection"; "": that of the folder
   bool json = false;
   bool quiet = false;
 };
 
-// --model, --threads
+// --model, --threads, --kv
 void add_model_options(CLI::App* command, SharedOptions& options);
 // --collection
 void add_collection_option(CLI::App* command, SharedOptions& options);

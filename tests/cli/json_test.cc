@@ -80,6 +80,7 @@ TEST_CASE("with --json a failure is an object on stdout and a line on stderr") {
       {"pull", "gpt-5"},
       {"eval", "search", "--data", nothing},
       {"eval", "qa", "--data", nothing},
+      {"eval", "needle", "--level", "2"},
       {"search"},
       {"bogus"},
       {"bench", "search", "--chunks", nothing, "--queries", nothing}};

@@ -124,12 +124,34 @@ TEST_CASE("eval qa answers and scores a small SQuAD file") {
   CHECK_THAT(refused.err, Catch::Contains("long.json: question tea-founder: "));
 }
 
+TEST_CASE("eval needle finds a pass key in a short text with either kind of KV cache") {
+  if (!RealModel().is_there()) LECTERN_SKIP("no weights: lectern pull");
+  const Notes notes;
+  for (const std::string kv : {"f16", "int8"}) {
+    const SubprocessResult result = notes.run(
+        {"eval", "needle", "--tokens", "400", "--depths", "3", "--level", "whole", "--kv", kv, "--json"});
+    REQUIRE(result.exit_code == 0);
+    const Json scores = World::json(result);
+    INFO(result.out);
+    CHECK(scores["schema"] == "lectern.eval.needle/1");
+    CHECK(scores["n"] == 3);
+    CHECK(scores["rate"] == 1.0);
+    REQUIRE(scores["by_depth"].size() == 3);
+    CHECK(scores["by_depth"][1]["depth"] == 0.5);
+    CHECK(scores["mean_prompt_tokens"].get<double>() <= 400);
+    CHECK(scores["mean_prompt_tokens"].get<double>() >= 370);
+  }
+}
+
 TEST_CASE("the examples of ask and chat in the help work when pasted") {
   if (!RealModel().is_there()) LECTERN_SKIP("no weights: lectern pull");
   const Notes notes;
   fs::copy(fs::path(LECTERN_SOURCE_DIR) / "examples", notes.documents(), fs::copy_options::recursive);
-  for (const std::vector<std::string>& command :
-       {std::vector<std::string>{"ask"}, {"chat"}, {"eval", "qa"}, {"eval", "perplexity"}}) {
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"ask"},
+                                                  {"chat"},
+                                                  {"eval", "qa"},
+                                                  {"eval", "perplexity"},
+                                                  {"eval", "needle"}}) {
     for (const std::string& example : notes.examples(command)) {
       INFO(example);
       const SubprocessResult result =

@@ -184,6 +184,16 @@ void round_to_half(Row& x) {
   for (double& value : x) value = half_to_float(float_to_half(static_cast<float>(value)));
 }
 
+// Each head of head_dim numbers to multiples of a 127th of its largest.
+void round_to_int8(Row& x, size_t head_dim) {
+  for (size_t head = 0; head < x.size(); head += head_dim) {
+    double largest = 0;
+    for (size_t i = 0; i < head_dim; ++i) largest = std::max(largest, std::abs(x[head + i]));
+    const double step = largest / 127;
+    for (size_t i = 0; i < head_dim; ++i) x[head + i] = std::nearbyint(x[head + i] / step) * step;
+  }
+}
+
 Row mlp(const MlpWeights& w, const Row& x) {
   Row gate = multiply(w.gate_proj, x);
   const Row up = multiply(w.up_proj, x);
@@ -259,7 +269,7 @@ std::shared_ptr<ModelFile> make_tiny_model(const Qwen2Config& config, DType dtyp
   return std::make_shared<TinyModel>(config, dtype, seed);
 }
 
-ReferencePass reference_forward(const ModelFile& model, std::span<const int32_t> tokens) {
+ReferencePass reference_forward(const ModelFile& model, std::span<const int32_t> tokens, KvType kv_type) {
   const Qwen2Config& config = model.config();
   const Weights& w = model.weights();
   const double eps = double{config.rms_norm_eps}, theta = double{config.rope_theta};
@@ -281,8 +291,15 @@ ReferencePass reference_forward(const ModelFile& model, std::span<const int32_t>
       v.push_back(multiply(layer.v_proj, normed, layer.v_bias));
       rotate(q, t, static_cast<size_t>(config.head_dim), theta);
       rotate(k.back(), t, static_cast<size_t>(config.head_dim), theta);
-      round_to_half(k.back());
-      round_to_half(v.back());
+      const bool outer = pass.output.empty() || pass.output.size() + 1 == w.layers.size();
+      for (const auto& [row, bytes] : {std::pair{&k.back(), kv_type == KvType::kInt8 && !outer},
+                                       std::pair{&v.back(), kv_type == KvType::kInt8}}) {
+        if (bytes) {
+          round_to_int8(*row, static_cast<size_t>(config.head_dim));
+        } else {
+          round_to_half(*row);
+        }
+      }
       add(x[t], multiply(layer.o_proj, attend(q, k, v, config)));
     }
     pass.attention.push_back(x);

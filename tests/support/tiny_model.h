@@ -25,7 +25,8 @@ struct ReferencePass {
   std::vector<Rows> attention, output;  // by layer: the residual after attention, after the whole layer
   Rows norm, logits;
 };
-// K and V are rounded to half precision, as the cache stores them.
-ReferencePass reference_forward(const ModelFile& model, std::span<const int32_t> tokens);
+// K and V are rounded as a cache of `kv_type` stores them.
+ReferencePass reference_forward(const ModelFile& model, std::span<const int32_t> tokens,
+                                KvType kv_type = KvType::kF16);
 
 }  // namespace lectern::test

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -14,10 +15,11 @@ using namespace lectern::test;
 
 namespace {
 
-std::unique_ptr<Backend> backend_of(std::shared_ptr<const ModelFile> model, int chunk = 512,
-                                    int threads = 2) {
-  return make_cpu_backend(std::move(model),
-                          {.n_threads = threads, .kv_tokens = 1024, .prefill_chunk_tokens = chunk}, {});
+std::unique_ptr<Backend> backend_of(std::shared_ptr<const ModelFile> model, int chunk = 512, int threads = 2,
+                                    KvType kv_type = KvType::kF16) {
+  return make_cpu_backend(
+      std::move(model),
+      {.n_threads = threads, .kv_tokens = 1024, .prefill_chunk_tokens = chunk, .kv_type = kv_type}, {});
 }
 
 double largest_difference(std::span<const float> got, const Rows& expected) {
@@ -34,12 +36,15 @@ double largest_difference(std::span<const float> got, const Rows& expected) {
 // border of half precision may round the other way than in the reference, which moves one of the head_dim
 // terms of a score by 2^-11 of its size; later layers pass that on. Values here are of size 1 to 10.
 constexpr double kTolerance = 2e-3;
+// A step of a byte is 2^-7 of the largest number of its head, and more numbers lie on a border of rounding.
+constexpr double kToleranceInt8 = 3e-2;
 
-void compare_with_reference(const Qwen2Config& config) {
+void compare_with_reference(const Qwen2Config& config, KvType kv_type = KvType::kF16) {
+  const double tolerance = kv_type == KvType::kInt8 ? kToleranceInt8 : kTolerance;
   const auto model = make_tiny_model(config);
   const auto tokens = some_tokens(kKvPageTokens + 20);
-  const ReferencePass expected = reference_forward(*model, tokens);
-  const auto backend = backend_of(model);
+  const ReferencePass expected = reference_forward(*model, tokens, kv_type);
+  const auto backend = backend_of(model, 512, 2, kv_type);
   int n_stages = 0;
   backend->set_tap([&](std::string_view stage, int layer, std::span<const float> values, int n_tokens) {
     CHECK(n_tokens == static_cast<int>(tokens.size()));
@@ -49,12 +54,12 @@ void compare_with_reference(const Qwen2Config& config) {
                        : stage == "output"    ? expected.output[l]
                                               : expected.norm;
     INFO(stage << " of layer " << layer);
-    CHECK(largest_difference(values, rows) < kTolerance);
+    CHECK(largest_difference(values, rows) < tolerance);
     ++n_stages;
   });
   const auto logits = run_all(*backend, tokens);
   CHECK(n_stages == 2 + 2 * config.num_hidden_layers);
-  CHECK(largest_difference(logits, expected.logits) < kTolerance);
+  CHECK(largest_difference(logits, expected.logits) < tolerance);
 }
 
 }  // namespace
@@ -87,23 +92,94 @@ TEST_CASE("CpuBackend equals the equations layer by layer") {
   compare_with_reference(config);
 }
 
+TEST_CASE("CpuBackend with a cache of bytes equals the equations with K and V rounded so") {
+  Qwen2Config config = tiny_config();
+  SECTION("groups of 2") {}
+  SECTION("groups of 7") {
+    config.num_attention_heads = 7;
+    config.num_key_value_heads = 1;
+  }
+  SECTION("heads that no vector divides") {
+    config.head_dim = 12;
+  }
+  SECTION("two layers: only V is rounded to bytes") {
+    config.num_hidden_layers = 2;
+  }
+  compare_with_reference(config, KvType::kInt8);
+}
+
+TEST_CASE("A cache of bytes takes half the memory but for K of the outer layers") {
+  const auto model = make_tiny_model(tiny_config());
+  const auto halves = backend_of(model), bytes = backend_of(model, 512, 2, KvType::kInt8);
+  CHECK(halves->kv_bytes_per_token() == 3 * 2 * 2 * 16 * 2);
+  CHECK(bytes->kv_bytes_per_token() == 2 * (2 * 16 * 2 + 4 * (16 + 4)));
+  CHECK(bytes->kv_types()[0] == KvLayerTypes{KvType::kF16, KvType::kInt8});
+  CHECK(bytes->kv_types()[1] == KvLayerTypes{KvType::kInt8, KvType::kInt8});
+  CHECK(bytes->kv_types()[2] == KvLayerTypes{KvType::kF16, KvType::kInt8});
+  const auto tokens = some_tokens(50);
+  CHECK(run_all(*halves, tokens) != run_all(*bytes, tokens));
+}
+
+TEST_CASE("A cache of bytes keeps K of layers with giant key biases as halves") {
+  Qwen2Config config = tiny_config();
+  config.num_hidden_layers = 5;
+  const auto model = make_tiny_model(config);
+  const auto types_of = [&](KvType kv_type) -> std::vector<KvLayerTypes> {
+    return backend_of(model, 512, 2, kv_type)->kv_types();
+  };
+  const auto wide = [&] {
+    std::vector<bool> result;
+    const std::vector<KvLayerTypes> types = types_of(KvType::kInt8);
+    for (const auto& [k, v] : types) {
+      result.push_back(k == KvType::kF16);
+      CHECK(v == KvType::kInt8);
+    }
+    return result;
+  };
+  CHECK(wide() == std::vector<bool>{true, false, false, false, true});
+  for (float& value : const_cast<Weights&>(model->weights()).layers[2].k_bias) value *= 30;
+  CHECK(wide() == std::vector<bool>{true, false, true, false, true});
+  CHECK(types_of(KvType::kF16) == std::vector<KvLayerTypes>(5));
+}
+
+TEST_CASE("A page exported and imported elsewhere holds the same keys and values") {
+  const KvType kv_type = GENERATE(KvType::kF16, KvType::kInt8);
+  const auto model = make_tiny_model(tiny_config());
+  const auto from = backend_of(model, 512, 2, kv_type), to = backend_of(model, 512, 1, kv_type);
+  const auto tokens = some_tokens(60);
+  const auto expected = run_last(*from, tokens);
+  for (const int n : {1, 33, 59}) {
+    KvSequence sequence(from->kv_pages()), copy(to->kv_pages());
+    run(*from, sequence, std::span(tokens).first(59), 0);
+    const auto bytes = static_cast<size_t>(n * from->kv_bytes_per_token());
+    std::vector<std::byte> page(bytes + 8, std::byte{0x5a});
+    from->export_kv(sequence.pages()[0], n, page.data());
+    CHECK(std::all_of(page.end() - 8, page.end(), [](std::byte b) { return b == std::byte{0x5a}; }));
+    copy.reserve(n);
+    to->import_kv(copy.pages()[0], n, page.data());
+    copy.advance(n);
+    CHECK(run(*to, copy, std::span(tokens).subspan(static_cast<size_t>(n)), 1) == expected);
+  }
+}
+
 TEST_CASE("CpuBackend gives the same logits however the tokens are cut") {
   const auto config = GENERATE(tiny_config(), tiny_moe_config());
   const auto dtype = GENERATE(DType::kF32, DType::kQ8_0);
+  const auto kv_type = GENERATE(KvType::kF16, KvType::kInt8);
   const auto model = make_tiny_model(config, dtype);
   const auto tokens = some_tokens(2 * kKvPageTokens + 44);
-  const auto expected = run_all(*backend_of(model), tokens);
+  const auto expected = run_all(*backend_of(model, 512, 2, kv_type), tokens);
   SECTION("pieces of the backend") {
     for (const int chunk : {1, 127, 128, 129}) {
       INFO("chunks of " << chunk);
-      CHECK(run_all(*backend_of(model, chunk), tokens) == expected);
+      CHECK(run_all(*backend_of(model, chunk, 2, kv_type), tokens) == expected);
     }
   }
   SECTION("another number of threads") {
-    CHECK(run_all(*backend_of(model, 512, 3), tokens) == expected);
+    CHECK(run_all(*backend_of(model, 512, 3, kv_type), tokens) == expected);
   }
   SECTION("decoding from any point") {
-    const auto backend = backend_of(model);
+    const auto backend = backend_of(model, 512, 2, kv_type);
     for (const size_t prefill : {size_t{1}, size_t{126}, size_t{128}, size_t{250}}) {
       KvSequence sequence(backend->kv_pages());
       run(*backend, sequence, std::span(tokens).first(prefill), 0);
@@ -116,7 +192,7 @@ TEST_CASE("CpuBackend gives the same logits however the tokens are cut") {
     }
   }
   SECTION("only some rows wanted") {
-    const auto backend = backend_of(model, 100);
+    const auto backend = backend_of(model, 100, 2, kv_type);
     KvSequence sequence(backend->kv_pages());
     const auto logits = run(*backend, sequence, tokens, 130);  // across a border of the pieces
     REQUIRE(logits.size() == 130 * static_cast<size_t>(config.vocab_size));
@@ -126,7 +202,8 @@ TEST_CASE("CpuBackend gives the same logits however the tokens are cut") {
 
 TEST_CASE("CpuBackend gives a sequence the same logits in any batch") {
   const auto config = GENERATE(tiny_config(), tiny_moe_config());
-  const auto backend = backend_of(make_tiny_model(config), 100);
+  const auto kv_type = GENERATE(KvType::kF16, KvType::kInt8);
+  const auto backend = backend_of(make_tiny_model(config), 100, 2, kv_type);
   const int lengths[] = {1, 150, 3, 64};
   std::vector<std::vector<int32_t>> tokens;
   std::vector<float> expected;
@@ -164,7 +241,8 @@ TEST_CASE("CpuBackend computes label rows as the whole head does") {
 }
 
 TEST_CASE("A forked sequence continues as the original also inside a page") {
-  const auto backend = backend_of(make_tiny_model(tiny_config()));
+  const auto kv_type = GENERATE(KvType::kF16, KvType::kInt8);
+  const auto backend = backend_of(make_tiny_model(tiny_config()), 512, 2, kv_type);
   const auto tokens = some_tokens(200);
   const auto expected = run_all(*backend, tokens);
   const size_t v = expected.size() / tokens.size();
@@ -259,6 +337,8 @@ TEST_CASE("CpuBackend stops when it is cancelled and names the layer that yields
   }
   SECTION("NaN") {
     const_cast<Weights&>(model->weights()).layers[1].v_bias[3] = std::numeric_limits<float>::quiet_NaN();
-    CHECK_THROWS_WITH(run_all(*backend_of(model), some_tokens(3)), Catch::Contains("layer 1"));
+    const auto kv_type = GENERATE(KvType::kF16, KvType::kInt8);
+    CHECK_THROWS_WITH(run_all(*backend_of(model, 512, 2, kv_type), some_tokens(3)),
+                      Catch::Contains("layer 1"));
   }
 }

@@ -10,8 +10,9 @@ using namespace lectern::test;
 
 namespace {
 
-std::unique_ptr<Backend> small_backend() {
-  return make_cpu_backend(make_tiny_model(tiny_config()), {.n_threads = 1, .kv_tokens = 512}, {});
+std::unique_ptr<Backend> small_backend(KvType kv_type = KvType::kF16) {
+  return make_cpu_backend(make_tiny_model(tiny_config()),
+                          {.n_threads = 1, .kv_tokens = 512, .kv_type = kv_type}, {});
 }
 
 void remember(PrefixCache& cache, Backend& backend, std::span<const int32_t> tokens) {
@@ -24,7 +25,7 @@ void remember(PrefixCache& cache, Backend& backend, std::span<const int32_t> tok
 }  // namespace
 
 TEST_CASE("PrefixCache finds the longest common beginning to the token") {
-  const auto backend = small_backend();
+  const auto backend = small_backend(GENERATE(KvType::kF16, KvType::kInt8));
   PrefixCache cache(*backend);
   auto tokens = some_tokens(200);
   CHECK(cache.longest(tokens).length() == 0);

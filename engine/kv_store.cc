@@ -1,0 +1,147 @@
+#include "engine/kv_store.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace lectern {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kExtension = ".kv";
+constexpr size_t kHashDigits = 64;
+// A temporary file this old belongs to a process that was killed.
+constexpr std::chrono::hours kAbandoned{1};
+
+// Whatever else lies in the folder is left alone.
+bool is_hash(std::string_view name) {
+  return name.size() == kHashDigits && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+struct StoredFile {
+  fs::path path;
+  uint64_t bytes;
+  fs::file_time_type used;
+};
+
+void remove_quietly(const fs::path& path) {
+  std::error_code ignored;  // another process may have been faster
+  fs::remove(path, ignored);
+}
+
+// The snapshots of a folder; abandoned temporary files are deleted on the way.
+std::vector<StoredFile> list_files(const fs::path& folder) {
+  std::vector<StoredFile> files;
+  const auto now = fs::file_time_type::clock::now();
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (!is_hash(std::string_view(name).substr(0, kHashDigits))) continue;
+    const std::string_view rest = std::string_view(name).substr(kHashDigits);
+    const bool temporary = rest.starts_with(std::string(kExtension) + ".tmp-");
+    if (!temporary && rest != kExtension) continue;
+    std::error_code gone;
+    const uint64_t bytes = entry->file_size(gone);
+    const fs::file_time_type used = gone ? fs::file_time_type() : entry->last_write_time(gone);
+    if (gone) continue;
+    if (temporary && now - used > kAbandoned) {
+      remove_quietly(entry->path());
+    } else if (!temporary) {
+      files.push_back({entry->path(), bytes, used});
+    }
+  }
+  return files;
+}
+
+}  // namespace
+
+KvStore::KvStore(const KvStoreOptions& options, Backend& backend, const ModelFingerprint& model)
+    : options_(options), backend_(backend), geometry_(kv_geometry(backend, model)) {
+  std::error_code error;
+  if (fs::create_directories(options_.folder, error)) {
+    fs::permissions(options_.folder, fs::perms::owner_all, error);
+  }
+  if (error || !fs::is_directory(options_.folder, error)) {
+    throw Error(ErrorCode::kIo, options_.folder.string() + ": cannot be made a folder for the KV of texts" +
+                                    (error ? ": " + error.message() : "") + "; name another folder");
+  }
+}
+
+fs::path KvStore::path_of(std::span<const int32_t> tokens) const {
+  Sha256 hash;
+  hash.update(std::as_bytes(std::span(geometry_.model)));
+  hash.update(std::as_bytes(std::span(geometry_.layers)));
+  hash.update(std::as_bytes(tokens));
+  return options_.folder / (hash.hex_digest() + std::string(kExtension));
+}
+
+bool KvStore::contains(std::span<const int32_t> tokens) const {
+  std::error_code error;
+  return fs::is_regular_file(path_of(tokens), error);
+}
+
+bool KvStore::load(std::span<const int32_t> tokens, std::span<const KvPageId> pages) {
+  const fs::path path = path_of(tokens);
+  try {
+    const KvSnapshot snapshot(path, geometry_);
+    if (!std::ranges::equal(snapshot.tokens(), tokens)) {
+      throw Error(ErrorCode::kCorrupt, path.string() + ": holds other tokens than its name says");
+    }
+    snapshot.read(backend_, pages);
+    ::futimens(snapshot.file().fd, nullptr);  // used now
+    ++stats_.hits;
+    return true;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kUnsupported) {
+      remove_quietly(path);
+      ++stats_.damaged;
+    }
+    ++stats_.misses;
+    return false;
+  }
+}
+
+void KvStore::store(std::span<const int32_t> tokens, std::span<const KvPageId> pages) {
+  const fs::path path = path_of(tokens);
+  std::error_code error;
+  if (fs::is_regular_file(path, error)) {
+    fs::last_write_time(path, fs::file_time_type::clock::now(), error);
+    return;
+  }
+  try {
+    if (!make_room(kv_snapshot_bytes(geometry_, tokens.size()))) {
+      ++stats_.not_written;
+      return;
+    }
+    write_kv_snapshot(path, geometry_, backend_, tokens, pages);
+    ++stats_.written;
+  } catch (const Error&) {
+    ++stats_.not_written;
+  }
+}
+
+// Deletes what was unused for longest until `bytes` more fit; false when they never will.
+bool KvStore::make_room(uint64_t bytes) {
+  if (bytes > options_.max_bytes) return false;
+  std::vector<StoredFile> files = list_files(options_.folder);
+  uint64_t total = 0;
+  for (const StoredFile& file : files) total += file.bytes;
+  std::ranges::sort(files, {}, &StoredFile::used);
+  for (const StoredFile& file : files) {
+    if (total + bytes <= options_.max_bytes) break;
+    remove_quietly(file.path);
+    total -= file.bytes;
+    ++stats_.evicted;
+  }
+  return true;
+}
+
+}  // namespace lectern

@@ -1,0 +1,56 @@
+// A folder of KV snapshots of bounded size: a beginning that was read once need not be read again, in this
+// process or a later one. A file's name is the hash of the model, the KV type and the tokens, so there is no
+// index that could break, and several processes may use one folder: files appear whole, and a file that one
+// process deletes stays readable to another that has it open. What fails verification is deleted and counts
+// as not there; what cannot be written is not kept. Neither is an error.
+//
+// The folder holds what the documents say, in a form that can be turned back into text: it is readable by its
+// owner only. Not thread-safe; the backend must outlive the store.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+
+#include "engine/backend.h"
+#include "engine/kv_snapshot.h"
+
+namespace lectern {
+
+struct KvStoreOptions {
+  std::filesystem::path folder;            // made when it is not there; empty: no store
+  uint64_t max_bytes = uint64_t{4} << 30;  // of all files; those unused for longest go first
+};
+
+class KvStore {
+ public:
+  struct Stats {
+    uint64_t hits = 0, misses = 0;
+    uint64_t written = 0, not_written = 0;  // not written: too large, or the disk refused
+    uint64_t evicted = 0;
+    uint64_t damaged = 0;  // deleted because they failed verification
+  };
+
+  // Throws Error (kIo, kInvalidArgument) when the folder cannot be made.
+  KvStore(const KvStoreOptions& options, Backend& backend, const ModelFingerprint& model);
+
+  bool contains(std::span<const int32_t> tokens) const;
+  // Reads the KV of exactly `tokens` into `pages`, which have room for it; false when it is not there, and
+  // the pages hold nothing of use.
+  bool load(std::span<const int32_t> tokens, std::span<const KvPageId> pages);
+  // Writes the KV of `tokens`, which `pages` begin with, unless it is there.
+  void store(std::span<const int32_t> tokens, std::span<const KvPageId> pages);
+
+  const Stats& stats() const { return stats_; }
+
+ private:
+  std::filesystem::path path_of(std::span<const int32_t> tokens) const;
+  bool make_room(uint64_t bytes);
+
+  KvStoreOptions options_;
+  Backend& backend_;
+  KvGeometry geometry_;
+  Stats stats_;
+};
+
+}  // namespace lectern
