@@ -2,8 +2,8 @@
 // the quantised matmuls of many tokens.
 #include "kernels/cpu/amx.h"
 
-#include "kernels/cpu/avx2.h"
 #include "kernels/cpu/avx2_layout.h"
+#include "kernels/cpu/avx2_table.h"
 #include "kernels/cpu/avx512vnni.h"
 #include "kernels/cpu/bundles.h"
 #include "kernels/cpu/cpu_features.h"
@@ -28,24 +28,7 @@ void matmul(const MatmulArgs& args) {
 
 }  // namespace amx
 
-constinit const KernelTable kAmxKernels = {
-    .name = "amx",
-    .required_features = kFeatureAvx2 | kFeatureAvx512Vnni | kFeatureAmx,
-    .row_tile_bytes = avx2::row_tile_bytes,
-    .pack = avx2::pack,
-    .activation_bytes = avx2::activation_bytes,
-    .quantize = avx2::quantize,
-    .activation_format = avx2::activation_format,
-    .matmul = amx::matmul,
-    .attention_scratch_bytes = avx2::attention_scratch_bytes,
-    .attention = avx2::attention,
-    .rmsnorm = avx2::rmsnorm,
-    .rope = avx2::rope,
-    .silu_mul = avx2::silu_mul,
-    .add = avx2::add,
-    .add_scaled = avx2::add_scaled,
-    .to_half = avx2::to_half,
-    .softmax = avx2::softmax,
-};
+constinit const KernelTable kAmxKernels =
+    avx2_table("amx", kFeatureAvx2 | kFeatureAvx512Vnni | kFeatureAmx, amx::matmul);
 
 }  // namespace lectern

@@ -2,8 +2,8 @@
 // functions do all that wider vectors do not speed up.
 #include "kernels/cpu/avx512vnni.h"
 
-#include "kernels/cpu/avx2.h"
 #include "kernels/cpu/avx2_layout.h"
+#include "kernels/cpu/avx2_table.h"
 #include "kernels/cpu/bundles.h"
 #include "kernels/cpu/cpu_features.h"
 
@@ -21,25 +21,7 @@ void matmul(const MatmulArgs& args) {
 
 }  // namespace avx512vnni
 
-constinit const KernelTable kAvx512VnniKernels = {
-    .name = "avx512vnni",
-    .required_features = kFeatureAvx2 | kFeatureAvx512Vnni,
-    .row_tile_bytes = avx2::row_tile_bytes,
-    .pack = avx2::pack,
-    .activation_bytes = avx2::activation_bytes,
-    .quantize = avx2::quantize,
-    .activation_format = avx2::activation_format,
-    .matmul = avx512vnni::matmul,
-    .attention_scratch_bytes = avx2::attention_scratch_bytes,
-    .attention = avx2::attention,
-    .rmsnorm = avx2::rmsnorm,
-    .rope = avx2::rope,
-    .silu_mul = avx2::silu_mul,
-    .add = avx2::add,
-    .add_scaled = avx2::add_scaled,
-    .to_half = avx2::to_half,
-    .to_int8 = avx2::to_int8,
-    .softmax = avx2::softmax,
-};
+constinit const KernelTable kAvx512VnniKernels =
+    avx2_table("avx512vnni", kFeatureAvx2 | kFeatureAvx512Vnni, avx512vnni::matmul);
 
 }  // namespace lectern
