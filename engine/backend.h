@@ -45,7 +45,7 @@ struct BackendOptions {
   int64_t kv_tokens = 0;  // capacity of the KV cache in positions, rounded up to pages; 0: the model's
                           // context, capped by a quarter of the free memory
   int prefill_chunk_tokens = 512;  // activations are bounded by this
-  KvType kv_type = KvType::kF16;   // kInt8 takes about half the memory; some layers stay wider
+  KvType kv_type = KvType::kF16;   // kInt8 takes a little more than half the memory
 };
 
 class Backend {

@@ -70,7 +70,7 @@ void SharedPrefixRun::branch(size_t begin, size_t end, const KvSequence& base) {
 }
 
 KvSequence SharedPrefixRun::read_prefix(const KvSequence& base, std::span<const int32_t> tokens, int n_kept) {
-  KvSequence sequence = cache_.longest(tokens, n_kept);
+  KvSequence sequence = cache_.longest(tokens, n_kept > base.length() ? n_kept : 0);
   if (sequence.length() < base.length()) sequence = cache_.fork(base, base.length());
   const auto rest = tokens.subspan(static_cast<size_t>(sequence.length()));
   if (!rest.empty()) {

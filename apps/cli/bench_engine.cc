@@ -10,7 +10,9 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "engine/backend.h"
+#include "engine/kv_store.h"
 #include "engine/memory.h"
+#include "engine/model_fingerprint.h"
 #include "engine/prefix_cache.h"
 #include "engine/shared_prefix.h"
 #include "engine/tokenizer.h"
@@ -23,10 +25,13 @@ namespace {
 struct BenchOptions {
   int prefill = 512;
   int decode = 64;
+  std::string kv_store;  // folder; empty: not measured
 };
 
 // Scoring: chunks judged against one question, as the agent does when it reads a long document.
 constexpr int kPrefix = 300, kChunk = 150, kChunks = 8;
+// Of a question after a chunk whose KV is kept on disk.
+constexpr int kQuestion = 40;
 
 // -- what the machine can do --------------------------------------------------------------------------------
 
@@ -75,6 +80,7 @@ Limits measure_limits(int n_threads) {
 
 struct Speeds {
   double prefill_tok_s = 0, decode_tok_s = 0, score_chunks_s = 0;
+  double kept_first_chunks_s = 0, kept_again_chunks_s = 0;
 };
 
 class EngineBench {
@@ -103,6 +109,23 @@ class EngineBench {
     speeds.decode_tok_s = options.decode / decode.seconds();
     speeds.score_chunks_s = score();
     return speeds;
+  }
+
+  // A question about each of some chunks, which are read and kept in `store`; or, when they are there
+  // already, another question. Chunks a second.
+  double ask_kept_chunks(KvStore& store, int question) {
+    std::vector<PrefixItem> items;
+    for (int i = 0; i < kChunks; ++i) {
+      const auto chunk = ids_.begin() + kPrefix + i, after = ids_.begin() + 2000 + question;
+      items.push_back({.tokens = {chunk, chunk + kChunk}, .n_kept = kChunk});
+      items.back().tokens.insert(items.back().tokens.end(), after, after + kQuestion);
+    }
+    PrefixCache cache(backend_, &store);
+    SharedPrefixRun run(
+        backend_, cache, {}, [](size_t, int, int, std::span<float>) {}, cancel_);
+    const Stopwatch time;
+    run.run(items);
+    return kChunks / time.seconds();
   }
 
  private:
@@ -184,7 +207,19 @@ int bench_engine(Program& program, const BenchOptions& options) {
 
   // Before and after: on a machine that is not quiet, one alone may be too low, and a share above 1.
   const Limits before = measure_limits(backend->options().n_threads);
-  const Speeds speeds = EngineBench(*backend, tokenizer, program.cancel).measure(options);
+  EngineBench bench(*backend, tokenizer, program.cancel);
+  Speeds speeds = bench.measure(options);
+  if (!options.kv_store.empty()) {
+    KvStore store({.folder = options.kv_store}, *backend, fingerprint(*model));
+    speeds.kept_first_chunks_s = bench.ask_kept_chunks(store, 1);
+    speeds.kept_again_chunks_s = bench.ask_kept_chunks(store, 2);
+    if (store.stats().written != kChunks || store.stats().hits != kChunks) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  options.kv_store +
+                      ": the chunks of this measurement are there already, or cannot be "
+                      "written; name an empty folder with room for some megabytes");
+    }
+  }
   const Limits after = measure_limits(backend->options().n_threads);
   const Limits limits = {.int8_gops = std::max(before.int8_gops, after.int8_gops),
                          .read_gb_s = std::max(before.read_gb_s, after.read_gb_s)};
@@ -207,6 +242,10 @@ int bench_engine(Program& program, const BenchOptions& options) {
     result["prefill_tok_s"] = speeds.prefill_tok_s;
     result["decode_tok_s"] = speeds.decode_tok_s;
     result["score_chunks_s"] = speeds.score_chunks_s;
+    if (!options.kv_store.empty()) {
+      result["kept_first_chunks_s"] = speeds.kept_first_chunks_s;
+      result["kept_again_chunks_s"] = speeds.kept_again_chunks_s;
+    }
     result["prefill_gops"] = prefill_gops;
     result["decode_bytes_per_token"] = bytes_per_token;
     result["decode_read_gb_s"] = read_gb_s;
@@ -232,6 +271,12 @@ int bench_engine(Program& program, const BenchOptions& options) {
   out.print_line("scoring  " + with_digits(speeds.score_chunks_s, 2) + " chunks/s (" +
                  std::to_string(kPrefix) + " tokens shared, " + std::to_string(kChunk) +
                  " new ones a chunk)");
+  if (!options.kv_store.empty()) {
+    out.print_line("kept     " + with_digits(speeds.kept_first_chunks_s, 2) + " chunks/s of " +
+                   std::to_string(kChunk) + " tokens with a question of " + std::to_string(kQuestion) +
+                   " read and written to disk, " + with_digits(speeds.kept_again_chunks_s, 2) +
+                   " asked again");
+  }
   return kExitFound;
 }
 
@@ -244,6 +289,8 @@ void register_bench_engine(CLI::App& bench, Program& program) {
   const auto options = std::make_shared<BenchOptions>();
   command->add_option("--prefill", options->prefill, "Tokens of the prompt")->capture_default_str();
   command->add_option("--decode", options->decode, "Tokens to decode after it")->capture_default_str();
+  command->add_option("--kv-store", options->kv_store,
+                      "Also measure chunks whose KV is kept on disk: an empty folder for it");
   add_model_options(command, program.options);
   add_output_options(command, program.options);
   program.on_run(command, [&program, options] { return bench_engine(program, *options); });

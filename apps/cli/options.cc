@@ -120,7 +120,9 @@ void add_model_options(CLI::App* command, SharedOptions& options) {
                       "Model: an id of `lectern models`, or the path of a .gguf file or model folder");
   command->add_option("-t,--threads", options.threads, "Threads; 0: one per processor")
       ->check(CLI::Range(0, kMaxThreads));
-  command->add_option("--kv", options.kv, "How the KV cache is kept: f16 (default), or int8, half the memory")
+  command
+      ->add_option("--kv", options.kv,
+                   "How the KV cache is kept: f16 (default), or int8, 0.6 times the memory")
       ->check(CLI::IsMember({"f16", "int8"}));
 }
 

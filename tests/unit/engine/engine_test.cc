@@ -20,8 +20,10 @@ namespace {
 constexpr int32_t kImEnd = 258;
 constexpr int kKnownIds = 259;  // what the tiny tokenizer knows of the 272 rows
 
-std::unique_ptr<Engine> engine_of(std::shared_ptr<const ModelFile> model, int64_t kv_tokens = 1024) {
-  return Engine::load(std::move(model), {.backend = {.n_threads = 1, .kv_tokens = kv_tokens}});
+std::unique_ptr<Engine> engine_of(std::shared_ptr<const ModelFile> model, int64_t kv_tokens = 1024,
+                                  KvType kv_type = KvType::kF16) {
+  return Engine::load(std::move(model),
+                      {.backend = {.n_threads = 1, .kv_tokens = kv_tokens, .kv_type = kv_type}});
 }
 
 // A model that says printable ASCII only: the other rows of its head give logits of 0, below the best.
@@ -35,8 +37,8 @@ std::shared_ptr<ModelFile> ascii_model(const Qwen2Config& config = tiny_config()
   return model;
 }
 
-std::unique_ptr<Engine> tiny_engine() {
-  return engine_of(ascii_model());
+std::unique_ptr<Engine> tiny_engine(KvType kv_type = KvType::kF16) {
+  return engine_of(ascii_model(), 1024, kv_type);
 }
 
 GenerateRequest request_of(std::vector<int32_t> prompt, int max_new_tokens) {
@@ -82,7 +84,7 @@ ErrorCode code_of(const std::function<void()>& action) {
 }  // namespace
 
 TEST_CASE("Engine generates what greedy decoding gives by definition") {
-  const auto engine = tiny_engine();
+  const auto engine = tiny_engine(GENERATE(KvType::kF16, KvType::kInt8));
   const auto prompt = some_tokens(140);
   const auto expected = greedy(engine->backend(), prompt, 20);
   std::string streamed;
@@ -105,7 +107,8 @@ TEST_CASE("Engine generates what greedy decoding gives by definition") {
 }
 
 TEST_CASE("A request that begins like an earlier one reuses its keys and values") {
-  const auto engine = tiny_engine();
+  const KvType kv_type = GENERATE(KvType::kF16, KvType::kInt8);
+  const auto engine = tiny_engine(kv_type);
   const auto prompt = some_tokens(140);
   const auto first = generate(*engine, request_of(prompt, 20));
   // All but the last token, whose logits are needed.
@@ -118,13 +121,13 @@ TEST_CASE("A request that begins like an earlier one reuses its keys and values"
   longer.insert(longer.end(), {1, 2, 3});
   const auto next = generate(*engine, request_of(longer, 5));
   CHECK(next.cached_prompt_tokens == 159);
-  CHECK(next.tokens == generate(*tiny_engine(), request_of(longer, 5)).tokens);
+  CHECK(next.tokens == generate(*tiny_engine(kv_type), request_of(longer, 5)).tokens);
   // Another question about the same beginning.
   auto other = prompt;
   other[100] ^= 1;
   const auto branched = generate(*engine, request_of(other, 5));
   CHECK(branched.cached_prompt_tokens == 100);
-  CHECK(branched.tokens == generate(*tiny_engine(), request_of(other, 5)).tokens);
+  CHECK(branched.tokens == generate(*tiny_engine(kv_type), request_of(other, 5)).tokens);
 }
 
 TEST_CASE("A stop token ends the answer and is not part of it") {
@@ -305,7 +308,7 @@ TEST_CASE("Guessed tokens change the speed and nothing else") {
 }
 
 TEST_CASE("score sums the log-probabilities of a continuation") {
-  const auto engine = tiny_engine();
+  const auto engine = tiny_engine(GENERATE(KvType::kF16, KvType::kInt8));
   std::vector<ScoreItem> items;
   for (int i = 0; i < 4; ++i) {
     auto prompt = some_tokens(150);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "engine/engine.h"
+#include "engine/prefix_cache.h"
 #include "tests/support/catch.h"
 #include "tests/support/engine_fixtures.h"
 #include "tests/support/temp_folder.h"
@@ -199,6 +200,30 @@ TEST_CASE("Processes share a KvStore's folder") {
   CHECK(files_of(temp.path()).size() <= 4);
   for (int seed = 1; seed <= kTexts; ++seed) after.get(seed);
   CHECK(after.store.stats().damaged == 0);
+}
+
+TEST_CASE("PrefixCache asks its memory, then the store, and does without where pages lack") {
+  const TempFolder temp;
+  Fixture fixture(temp.path());
+  fixture.put(1);
+  PrefixCache cache(*fixture.backend, &fixture.store);
+  auto tokens = some_tokens(100, 1);
+  tokens.insert(tokens.end(), {1, 2, 3});
+  CHECK(cache.longest(tokens, 100).length() == 100);
+  CHECK(cache.longest(tokens).length() == 0);      // nobody said that it is kept
+  CHECK(cache.longest(tokens, 99).length() == 0);  // another beginning
+  CHECK(cache.longest(std::span(tokens).first(99), 100).length() == 0);
+  CHECK(fixture.store.stats().hits == 1);
+  {
+    KvSequence all(fixture.backend->kv_pages());
+    all.reserve(fixture.backend->kv_pages().n_free() * kKvPageTokens);
+    CHECK(cache.longest(tokens, 100).length() == 0);
+  }
+  KvSequence sequence = cache.longest(tokens, 100);
+  run(*fixture.backend, sequence, std::span(tokens).subspan(100), 0);
+  cache.keep(tokens, std::move(sequence));
+  CHECK(cache.longest(tokens, 100).length() == 103);
+  CHECK(fixture.store.stats().hits == 2);
 }
 
 // -- through the engine -------------------------------------------------------------------------------------
