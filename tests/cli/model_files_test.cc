@@ -97,6 +97,17 @@ TEST_CASE("a model that is not there is one error that suggests the one that was
       Catch::Contains("not downloaded") && Catch::Contains("lectern pull qwen2.5-coder-0.5b-instruct"));
 }
 
+TEST_CASE("benchmarks and evaluations without a model take the default one") {
+  const Models models;
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"bench", "engine"}, {"eval", "needle"}}) {
+    const SubprocessResult result = models.run(command);
+    INFO(command.back());
+    CHECK(result.exit_code == 2);
+    CHECK_THAT(result.err, Catch::Contains("lectern pull qwen2.5-coder-1.5b-instruct"));
+  }
+}
+
 TEST_CASE("a model that may not be read is one error that says so") {
   const Models models;
   const fs::path model = models.gguf(tiny_gguf());
