@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <mutex>
 #include <utility>
 
 #include "base/error.h"
+#include "engine/engine_thread.h"
 #include "engine/generation.h"
 #include "engine/memory.h"
 #include "engine/prefix_cache.h"
@@ -21,7 +21,8 @@ struct Engine::Impl {
         chat_template(tokenizer),
         backend(make_cpu_backend(file, options.backend, progress)),
         store(open_store(options.kv_store)),
-        cache(*backend, store ? &*store : nullptr) {}
+        cache(*backend, store ? &*store : nullptr),
+        thread(*backend, cache, options.max_waiting_requests) {}
 
   std::optional<KvStore> open_store(const KvStoreOptions& options) const {
     if (options.folder.empty()) return std::nullopt;
@@ -42,6 +43,39 @@ struct Engine::Impl {
                     (cache_is_smaller ? " or raise the cache's capacity" : ""));
   }
 
+  // One bad id would fail the forward pass of all that are in it.
+  void check_ids(std::span<const int32_t> tokens, const std::string& what) const {
+    const int n = file->config().vocab_size;
+    const auto bad = std::ranges::find_if(tokens, [&](int32_t token) { return token < 0 || token >= n; });
+    if (bad == tokens.end()) return;
+    throw Error(ErrorCode::kInvalidArgument, "token " + std::to_string(*bad) + " of " + what +
+                                                 " is outside the vocabulary of " + std::to_string(n));
+  }
+
+  // Gives `on_text` what comes out of the ticket, to its end. Of a request that was cancelled meanwhile: the
+  // tokens whose text has been given.
+  static std::optional<int> deliver(Ticket& ticket, const TextCallback& on_text, const CancelToken& cancel) {
+    int n_shown = 0;
+    bool stopped = false;
+    try {
+      while (const auto text = ticket.next()) {
+        stopped |= cancel.cancelled();
+        if (stopped) continue;
+        n_shown = text->n_tokens;
+        stopped = !on_text(text->text) || cancel.cancelled();
+        if (stopped) ticket.withdraw();
+      }
+    } catch (...) {
+      ticket.withdraw();
+      while (ticket.next()) {  // the task is the engine thread's until then
+      }
+      throw;
+    }
+    ticket.rethrow();
+    if (!stopped) return std::nullopt;
+    return n_shown;
+  }
+
   static void check_kept(int keep_prefix_tokens, size_t prompt_tokens) {
     if (keep_prefix_tokens == 0) return;
     if (keep_prefix_tokens < 0 || static_cast<size_t>(keep_prefix_tokens) >= prompt_tokens) {
@@ -56,7 +90,7 @@ struct Engine::Impl {
   std::unique_ptr<Backend> backend;
   std::optional<KvStore> store;
   PrefixCache cache;
-  std::mutex mutex;  // held by the call that uses backend and cache
+  EngineThread thread;  // uses backend, store and cache
 };
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -99,7 +133,6 @@ std::string Engine::describe() const {
 
 GenerateResult Engine::generate(const GenerateRequest& request, const TextCallback& on_text,
                                 const CancelToken& cancel) {
-  const std::lock_guard lock(impl_->mutex);
   validate(request.sampling);
   if (request.prompt.empty()) throw Error(ErrorCode::kInvalidArgument, "the prompt is empty");
   if (request.max_new_tokens < 0) {
@@ -109,14 +142,22 @@ GenerateResult Engine::generate(const GenerateRequest& request, const TextCallba
     throw Error(ErrorCode::kInvalidArgument, "max_draft_tokens cannot be negative");
   }
   impl_->check_fits(request.prompt.size() + 1, "a prompt and one new token");
+  impl_->check_ids(request.prompt, "the prompt");
   Impl::check_kept(request.keep_prefix_tokens, request.prompt.size());
-  const Generation::Model model = {*impl_->backend, impl_->cache, impl_->tokenizer,
-                                   impl_->chat_template.stop_tokens(), impl_->context_tokens()};
-  return Generation(model, request, on_text, cancel).run();
+
+  const auto ticket = std::make_shared<Ticket>();
+  Generation::Sink sink;
+  if (on_text) sink = [&](std::string text, int n_tokens) { ticket->push(std::move(text), n_tokens); };
+  Generation generation({impl_->backend->kv_pages(), impl_->cache, impl_->tokenizer,
+                         impl_->chat_template.stop_tokens(), impl_->context_tokens()},
+                        request, std::move(sink));
+  impl_->thread.submit(generation, cancel, ticket);
+  const std::optional<int> n_shown = impl_->deliver(*ticket, on_text, cancel);
+  return generation.take_result(n_shown);
 }
 
-std::vector<Engine::Score> Engine::score(std::span<const ScoreItem> items, const CancelToken& cancel) {
-  const std::lock_guard lock(impl_->mutex);
+std::vector<Engine::Score> Engine::score(std::span<const ScoreItem> items, const CancelToken& cancel,
+                                         Priority priority) {
   std::vector<Score> scores(items.size());
   std::vector<PrefixItem> runs;
   std::vector<size_t> item_of_run;  // items without a continuation have nothing to run
@@ -124,13 +165,9 @@ std::vector<Engine::Score> Engine::score(std::span<const ScoreItem> items, const
     const auto& [prompt, continuation, keep_prefix_tokens] = items[i];
     if (prompt.empty()) throw Error(ErrorCode::kInvalidArgument, "the prompt of a score item is empty");
     impl_->check_fits(prompt.size() + continuation.size(), "a prompt and its continuation");
+    impl_->check_ids(prompt, "a prompt");
+    impl_->check_ids(continuation, "a continuation");
     Impl::check_kept(keep_prefix_tokens, prompt.size());
-    for (const int32_t token : continuation) {
-      if (token < 0 || token >= config().vocab_size) {
-        throw Error(ErrorCode::kInvalidArgument,
-                    "token " + std::to_string(token) + " of a continuation is outside the vocabulary");
-      }
-    }
     if (continuation.empty()) continue;
     // The last token is only predicted, not read.
     PrefixItem run{
@@ -150,15 +187,16 @@ std::vector<Engine::Score> Engine::score(std::span<const ScoreItem> items, const
       ++scores[item].n_tokens;
     }
   };
-  SharedPrefixRun(*impl_->backend, impl_->cache, {}, consume, cancel).run(runs);
+  SharedPrefixRun run(impl_->backend->kv_pages(), impl_->cache, runs, {}, priority, consume);
+  impl_->thread.run(run, cancel);
   return scores;
 }
 
 std::vector<float> Engine::score_labels(std::span<const std::vector<int32_t>> prompts,
                                         std::span<const int32_t> labels, const CancelToken& cancel,
-                                        std::span<const int> keep_prefix_tokens) {
-  const std::lock_guard lock(impl_->mutex);
+                                        std::span<const int> keep_prefix_tokens, Priority priority) {
   if (labels.empty()) throw Error(ErrorCode::kInvalidArgument, "there are no labels to score");
+  impl_->check_ids(labels, "the labels");
   if (!keep_prefix_tokens.empty() && keep_prefix_tokens.size() != prompts.size()) {
     throw Error(ErrorCode::kInvalidArgument, "keep_prefix_tokens must have one number a prompt, or none");
   }
@@ -168,6 +206,7 @@ std::vector<float> Engine::score_labels(std::span<const std::vector<int32_t>> pr
     const int kept = keep_prefix_tokens.empty() ? 0 : keep_prefix_tokens[i];
     if (prompt.empty()) throw Error(ErrorCode::kInvalidArgument, "a prompt to score is empty");
     impl_->check_fits(prompt.size() + 1, "a prompt and one label");
+    impl_->check_ids(prompt, "a prompt");
     Impl::check_kept(kept, prompt.size());
     runs.push_back({.tokens = prompt, .n_logits = 1, .n_kept = kept});
   }
@@ -178,7 +217,8 @@ std::vector<float> Engine::score_labels(std::span<const std::vector<int32_t>> pr
     const float log_sum = active_kernel_table().softmax(logits.data(), static_cast<int64_t>(logits.size()));
     for (size_t i = 0; i < labels.size(); ++i) out[i] -= log_sum;
   };
-  SharedPrefixRun(*impl_->backend, impl_->cache, labels, consume, cancel).run(runs);
+  SharedPrefixRun run(impl_->backend->kv_pages(), impl_->cache, runs, labels, priority, consume);
+  impl_->thread.run(run, cancel);
   return scores;
 }
 

@@ -1,5 +1,6 @@
-// A loaded model that generates and scores: what the layers above see of inference. Calls from several
-// threads are serialised.
+// A loaded model that generates and scores: what the layers above see of inference. Any number of threads may
+// call it at the same time: what they ask is read together, in batches (scheduler.h), and each gets what it
+// would get alone. The engine outlives all calls.
 #pragma once
 
 #include <filesystem>
@@ -16,6 +17,7 @@
 #include "engine/chat_template.h"
 #include "engine/grammar.h"
 #include "engine/kv_store.h"
+#include "engine/priority.h"
 #include "engine/sampler.h"
 #include "engine/tokenizer.h"
 
@@ -31,6 +33,7 @@ struct GenerateRequest {
   // none. The result is the same, it only comes faster.
   int max_draft_tokens = 8;
   int keep_prefix_tokens = 0;  // as in ScoreItem
+  Priority priority = Priority::kInteractive;
 };
 
 enum class FinishReason { kStop, kLength, kCancelled };
@@ -49,7 +52,8 @@ struct GenerateResult {
 };
 
 // Receives text as it comes, always whole UTF-8 sequences; false stops the generation
-// (FinishReason::kCancelled).
+// (FinishReason::kCancelled). Runs on the thread that called generate(): while it takes its time, the engine
+// goes on, and what comes waits.
 using TextCallback = std::function<bool(std::string_view text)>;
 
 struct ScoreItem {
@@ -66,6 +70,8 @@ class Engine {
   struct Options {
     BackendOptions backend;
     KvStoreOptions kv_store;  // off unless a folder is named
+    // Requests that may wait while others run; one more is refused with Error(kResourceExhausted).
+    int max_waiting_requests = 256;
   };
 
   static std::unique_ptr<Engine> load(const std::filesystem::path& model, const Options& options,
@@ -83,29 +89,32 @@ class Engine {
   int context_tokens() const;
 
   // The KV of the longest prefix shared with an earlier request is reused. Throws Error(kResourceExhausted)
-  // when the prompt and one new token do not fit the context: nothing is cut silently. Ends with kLength when
-  // max_new_tokens or the context is reached, and with kCancelled, not an Error, when `cancel` is set or
-  // `on_text` (which may be empty) returns false.
+  // when the prompt and one new token do not fit the context (nothing is cut silently), or when too many
+  // requests wait already. Ends with kLength when max_new_tokens or the context is reached, and with
+  // kCancelled, not an Error, when `cancel` is set or `on_text` (which may be empty) returns false: within a
+  // step of the engine, and with what `on_text` has been given by then.
   GenerateResult generate(const GenerateRequest& request, const TextCallback& on_text,
                           const CancelToken& cancel);
 
   // Sum and number of log-probabilities of each continuation after its prompt, over the whole vocabulary.
-  // What several items begin with is computed once.
+  // What several items begin with is computed once. Interactive requests are served in between.
   // Both score functions refuse empty prompts (kInvalidArgument) and items beyond the context
   // (kResourceExhausted); `cancel` makes them throw Error(kCancelled).
   struct Score {
     double log_probability = 0;
     int n_tokens = 0;
   };
-  std::vector<Score> score(std::span<const ScoreItem> items, const CancelToken& cancel);
+  std::vector<Score> score(std::span<const ScoreItem> items, const CancelToken& cancel,
+                           Priority priority = Priority::kBulk);
   // Log-probabilities of `labels` as the next token after each prompt, given that it is one of them (only
   // their rows of the head are computed): [prompts, labels]. keep_prefix_tokens: one a prompt, as in
   // ScoreItem, or empty.
   std::vector<float> score_labels(std::span<const std::vector<int32_t>> prompts,
                                   std::span<const int32_t> labels, const CancelToken& cancel,
-                                  std::span<const int> keep_prefix_tokens = {});
+                                  std::span<const int> keep_prefix_tokens = {},
+                                  Priority priority = Priority::kBulk);
 
-  Backend& backend();  // for benchmarks and tests
+  Backend& backend();  // for benchmarks and tests, while no other call is under way
 
  private:
   struct Impl;

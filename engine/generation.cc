@@ -4,95 +4,93 @@
 #include <bit>
 #include <utility>
 
-#include "base/clock.h"
 #include "base/error.h"
 
 namespace lectern {
 
-Generation::Generation(const Model& model, const GenerateRequest& request, const TextCallback& on_text,
-                       const CancelToken& cancel)
+Generation::Generation(const Model& model, const GenerateRequest& request, Sink sink)
     : model_(model),
       request_(request),
-      on_text_(on_text),
-      cancel_(cancel),
+      sink_(std::move(sink)),
       sampler_(request.sampling),
       stream_(request.stop),
       tokens_(request.prompt),
-      // At least the last token is read again: its logits are not kept.
-      sequence_(model.cache.longest(std::span(request.prompt).first(request.prompt.size() - 1),
-                                    request.keep_prefix_tokens)),
+      reading_(model.pages),
       draft_length_(request.max_draft_tokens) {
   if (request.grammar) grammar_.emplace(request.grammar, model.tokenizer);
   result_.prompt_tokens = static_cast<int>(tokens_.size());
-  result_.cached_prompt_tokens = sequence_.length();
+  reading_.tokens = tokens_;
+  reading_.n_logits = 1;
+  reading_.n_kept = request.keep_prefix_tokens;
 }
 
-GenerateResult Generation::run() {
-  const Stopwatch total;
-  try {
-    result_.finish_reason = generate();
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kCancelled) throw;
-    result_.finish_reason = FinishReason::kCancelled;
+Reading* Generation::reading(size_t i) {
+  if (i > 0) return nullptr;
+  if (!time_) time_.emplace();
+  drop_guesses();
+  if (!started_) {
+    started_ = true;
+    go_on();  // a grammar may leave no choice
   }
-  const std::string rest = stream_.finish();
-  if (result_.finish_reason == FinishReason::kCancelled) {
-    result_.text += rest;
-  } else if (!show(rest)) {
-    result_.finish_reason = FinishReason::kCancelled;
-  }
-  result_.new_tokens = static_cast<int>(result_.tokens.size());
-  result_.decode_seconds = total.seconds() - result_.prefill_seconds;
-  sequence_.truncate(std::min(sequence_.length(), static_cast<int>(tokens_.size())));
-  const auto in_cache = static_cast<size_t>(sequence_.length());
-  if (const auto kept = static_cast<size_t>(request_.keep_prefix_tokens); kept <= in_cache)
-    model_.cache.store(std::span(tokens_).first(kept), sequence_.pages());
-  model_.cache.keep(std::span(tokens_).first(in_cache), std::move(sequence_));
-  return std::move(result_);
+  if (done_) return nullptr;
+  return &reading_;
 }
 
-FinishReason Generation::generate() {
-  while (true) {
-    cancel_.throw_if_cancelled();
-    if (grammar_ && grammar_->finished()) return FinishReason::kStop;
-    if (static_cast<int>(result_.tokens.size()) >= request_.max_new_tokens) return FinishReason::kLength;
-    if (static_cast<int>(tokens_.size()) >= model_.context_tokens) return FinishReason::kLength;
-    const std::optional<int32_t> token = next_token();
-    if (!token) return FinishReason::kStop;
-    append(*token);
-    if (!show(stream_.push(model_.tokenizer.token_bytes(*token)))) return FinishReason::kCancelled;
-    if (stream_.stopped()) return FinishReason::kStop;
-  }
+void Generation::guess(Reading& reading, int most) {
+  const size_t room = std::min(static_cast<size_t>(model_.context_tokens) - tokens_.size(),
+                               static_cast<size_t>(request_.max_new_tokens) - result_.tokens.size() - 1);
+  const auto found =
+      look_up_draft(tokens_, std::min({draft_length_.now(), room, static_cast<size_t>(std::max(0, most))}));
+  guesses_.assign(found.begin(), found.end());
+  tokens_.insert(tokens_.end(), guesses_.begin(), guesses_.end());
+  guesses_appended_ = true;
+  n_guessed_ = guesses_.size();
+  n_right_ = 0;
+  reading.tokens = tokens_;
+  reading.n_logits = static_cast<int>(n_guessed_) + 1;
 }
 
-// A guess that proves right makes the logits after it known too; a wrong one undoes what was read ahead.
-void Generation::append(int32_t token) {
-  if (grammar_) grammar_->accept(token);
-  if (!draft_.empty()) {
-    if (token == draft_.front()) {
-      draft_.erase(draft_.begin());
-      ++row_;
-      ++result_.accepted_draft_tokens;
-    } else {
-      draft_length_.learn(n_drafted_, row_);
-      sequence_.truncate(static_cast<int>(tokens_.size()));
-      draft_.clear();
+void Generation::take(Reading&, int, int n_rows, std::span<float> logits) {
+  if (n_rows == 0) return;
+  if (!has_logits_) {
+    has_logits_ = true;
+    result_.prefill_seconds = time_->seconds();
+    result_.cached_prompt_tokens = std::min(reading_.n_cached, result_.prompt_tokens);
+  }
+  result_.draft_tokens += static_cast<int>(n_guessed_);
+  tokens_.resize(tokens_.size() - guesses_.size());
+  guesses_appended_ = false;
+  rows_ = logits;
+  n_columns_ = logits.size() / static_cast<size_t>(n_rows);
+  go_on();
+  rows_ = {};
+  drop_guesses();
+}
+
+// As far as what is known reaches: to where the model has to be asked, or to the end.
+void Generation::go_on() {
+  while (!done_) {
+    if (grammar_ && grammar_->finished()) return finish(FinishReason::kStop);
+    if (static_cast<int>(result_.tokens.size()) >= request_.max_new_tokens ||
+        static_cast<int>(tokens_.size()) >= model_.context_tokens) {
+      return finish(FinishReason::kLength);
     }
+    std::optional<int32_t> token = forced_token();
+    if (!token) {
+      if (rows_.empty()) return;
+      const size_t n_known = std::min(n_columns_, static_cast<size_t>(model_.tokenizer.size()));
+      token = sampler_.sample(rows_.first(n_known), tokens_, allowed_tokens());
+      if (is_stop(*token)) return finish(FinishReason::kStop);
+    }
+    append(*token);
+    show(stream_.push(model_.tokenizer.token_bytes(*token)));
+    if (stream_.stopped()) return finish(FinishReason::kStop);
   }
-  tokens_.push_back(token);
-  result_.tokens.push_back(token);
 }
 
-bool Generation::show(const std::string& text) {
-  result_.text += text;
-  return text.empty() || !on_text_ || on_text_(text);
-}
-
-std::optional<int32_t> Generation::next_token() {
-  if (const auto forced = forced_token()) return forced;
-  const int32_t token = sampler_.sample(next_logits(), tokens_, allowed_tokens());
-  if (is_stop(token)) return std::nullopt;
-  return token;
+void Generation::finish(FinishReason reason) {
+  result_.finish_reason = reason;
+  done_ = true;
 }
 
 // Where the grammar leaves one choice the model need not be asked; such tokens are read together later.
@@ -120,39 +118,76 @@ std::span<const uint64_t> Generation::allowed_tokens() {
   return mask_;
 }
 
-// Logits after the last of tokens_, of the ids that the tokenizer knows.
-std::span<float> Generation::next_logits() {
-  if (sequence_.length() < static_cast<int>(tokens_.size())) read_pending();
-  const size_t n_columns = logits_.size() / (n_drafted_ + 1);
-  return std::span(logits_)
-      .subspan(row_ * n_columns, n_columns)
-      .first(std::min(n_columns, static_cast<size_t>(model_.tokenizer.size())));
+// A guess that proves right makes the logits after it known too; a wrong one undoes what was read ahead.
+void Generation::append(int32_t token) {
+  if (grammar_) grammar_->accept(token);
+  if (!guesses_.empty() && token == guesses_.front()) {
+    guesses_.erase(guesses_.begin());
+    rows_ = rows_.subspan(n_columns_);
+    ++result_.accepted_draft_tokens;
+    if (++n_right_ == n_guessed_) draft_length_.learn(n_guessed_, n_right_);
+  } else {
+    if (!guesses_.empty()) draft_length_.learn(n_guessed_, n_right_);
+    drop_guesses();
+    rows_ = {};
+  }
+  tokens_.push_back(token);
+  result_.tokens.push_back(token);
 }
 
-// Reads what of tokens_ is not in the cache, and guessed tokens after it.
-void Generation::read_pending() {
-  const Stopwatch time;
-  if (n_drafted_ > 0 && row_ == n_drafted_) draft_length_.learn(n_drafted_, row_);  // all were right
-  const size_t room = std::min(static_cast<size_t>(model_.context_tokens) - tokens_.size(),
-                               static_cast<size_t>(request_.max_new_tokens) - result_.tokens.size() - 1);
-  const auto draft = look_up_draft(tokens_, std::min(draft_length_.now(), room));
-  draft_.assign(draft.begin(), draft.end());
-  n_drafted_ = draft_.size();
-  row_ = 0;
-  std::vector<int32_t> pending(tokens_.begin() + sequence_.length(), tokens_.end());
-  pending.insert(pending.end(), draft_.begin(), draft_.end());
-  const auto n = static_cast<int>(pending.size());
-  model_.cache.reserve(sequence_, n);
-  const SequenceSlice slice[] = {
-      {pending, sequence_.length(), sequence_.pages(), static_cast<int>(n_drafted_) + 1}};
-  model_.backend.forward({slice, {}}, logits_, cancel_);
-  sequence_.advance(n);
-  result_.draft_tokens += static_cast<int>(n_drafted_);
-  if (result_.prefill_seconds == 0) result_.prefill_seconds = time.seconds();
+void Generation::drop_guesses() {
+  if (guesses_appended_) tokens_.resize(tokens_.size() - guesses_.size());
+  guesses_appended_ = false;
+  guesses_.clear();
+  reading_.tokens = tokens_;
+  reading_.n_logits = 1;
+  reading_.sequence.truncate(std::min(reading_.length(), static_cast<int>(tokens_.size())));
+}
+
+void Generation::show(std::string text) {
+  if (text.empty()) return;
+  result_.text += text;
+  if (sink_) sink_(std::move(text), static_cast<int>(result_.tokens.size()));
 }
 
 bool Generation::is_stop(int32_t token) const {
   return std::find(model_.stop_tokens.begin(), model_.stop_tokens.end(), token) != model_.stop_tokens.end();
+}
+
+void Generation::put_back() {
+  drop_guesses();
+  reading_.sequence.truncate(0);
+}
+
+void Generation::end() {
+  drop_guesses();
+  std::string rest = stream_.finish();
+  if (result_.finish_reason == FinishReason::kCancelled) {
+    result_.text += rest;
+  } else {
+    show(std::move(rest));
+  }
+  result_.new_tokens = static_cast<int>(result_.tokens.size());
+  if (time_) result_.decode_seconds = time_->seconds() - result_.prefill_seconds;
+  const auto in_cache = static_cast<size_t>(reading_.length());
+  if (const auto kept = static_cast<size_t>(request_.keep_prefix_tokens); kept <= in_cache) {
+    model_.cache.store(std::span(tokens_).first(kept), reading_.sequence.pages());
+  }
+  model_.cache.keep(std::span(tokens_).first(in_cache), std::move(reading_.sequence));
+}
+
+GenerateResult Generation::take_result(std::optional<int> n_shown) {
+  if (n_shown) {
+    result_.finish_reason = FinishReason::kCancelled;
+    result_.tokens.resize(std::min(result_.tokens.size(), static_cast<size_t>(*n_shown)));
+    result_.new_tokens = static_cast<int>(result_.tokens.size());
+    TextStream stream(request_.stop);
+    result_.text.clear();
+    for (const int32_t token : result_.tokens)
+      result_.text += stream.push(model_.tokenizer.token_bytes(token));
+    result_.text += stream.finish();
+  }
+  return std::move(result_);
 }
 
 }  // namespace lectern

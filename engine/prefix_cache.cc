@@ -85,4 +85,15 @@ void PrefixCache::keep(std::span<const int32_t> tokens, KvSequence sequence) {
   if (entries_.size() > kMaxEntries) entries_.pop_front();
 }
 
+int PrefixCache::n_reclaimable() const {
+  std::vector<int> remembered(static_cast<size_t>(backend_.kv_pages().n_pages()), 0);
+  int n = 0;
+  for (const Entry& entry : entries_) {
+    for (const KvPageId page : entry.sequence.pages()) {
+      if (++remembered[static_cast<size_t>(page)] == backend_.kv_pages().references(page)) ++n;
+    }
+  }
+  return n;
+}
+
 }  // namespace lectern

@@ -29,6 +29,8 @@ class PrefixCache {
   void reserve(KvSequence& sequence, int n);
   // Remembers `sequence`, which holds the KV of `tokens`.
   void keep(std::span<const int32_t> tokens, KvSequence sequence);
+  // Pages that would be free if all that is remembered were given up.
+  int n_reclaimable() const;
   // Puts the KV of `tokens`, which `pages` begin with, into the store if there is one.
   void store(std::span<const int32_t> tokens, std::span<const KvPageId> pages);
 

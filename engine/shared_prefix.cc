@@ -11,10 +11,6 @@ namespace {
 
 // A shared run shorter than this is cheaper to read again in a batch than to read on its own.
 constexpr size_t kMinShared = 32;
-// Items wait until they fill this many of the backend's pieces: the last piece is seldom a full one.
-constexpr int kPiecesTogether = 4;
-// Of logits held at a time.
-constexpr size_t kMaxLogitsBytes = size_t{64} << 20;
 
 size_t shareable(const PrefixItem& item) {
   return item.tokens.size() - static_cast<size_t>(item.n_logits);
@@ -22,140 +18,181 @@ size_t shareable(const PrefixItem& item) {
 
 }  // namespace
 
-SharedPrefixRun::SharedPrefixRun(Backend& backend, PrefixCache& cache, std::span<const int32_t> label_rows,
-                                 Consumer consumer, const CancelToken& cancel)
-    : backend_(backend),
+SharedPrefixRun::SharedPrefixRun(KvPagePool& pages, PrefixCache& cache, std::span<const PrefixItem> items,
+                                 std::span<const int32_t> label_rows, Priority priority, Consumer consumer)
+    : pages_(pages),
       cache_(cache),
+      items_(items),
       label_rows_(label_rows),
+      priority_(priority),
       consumer_(std::move(consumer)),
-      cancel_(cancel) {}
-
-int SharedPrefixRun::max_rows() const {
-  const size_t columns =
-      label_rows_.empty() ? static_cast<size_t>(backend_.config().vocab_size) : label_rows_.size();
-  return static_cast<int>(std::max<size_t>(1, kMaxLogitsBytes / sizeof(float) / columns));
-}
-
-void SharedPrefixRun::run(std::span<const PrefixItem> items) {
-  items_ = items;
-  order_.resize(items.size());
+      order_(items.size()) {
   std::iota(order_.begin(), order_.end(), size_t{0});
-  std::stable_sort(order_.begin(), order_.end(),
-                   [&](size_t a, size_t b) { return items[a].tokens < items[b].tokens; });
-  common_.assign(items.size(), 0);
-  for (size_t i = 1; i < items.size(); ++i) {
-    const PrefixItem &a = items[order_[i - 1]], &b = items[order_[i]];
-    common_[i] = std::min({common_prefix(a.tokens, b.tokens), shareable(a), shareable(b)});
-  }
-  branch(0, items.size(), KvSequence(backend_.kv_pages()));
-  flush();
-}
-
-// The items at [begin, end) of order_ all begin with what `base` holds.
-void SharedPrefixRun::branch(size_t begin, size_t end, const KvSequence& base) {
-  const size_t worth_sharing = static_cast<size_t>(base.length()) + kMinShared;
-  while (begin < end) {
-    size_t group_end = begin + 1, shared = items_[order_[begin]].tokens.size();
-    for (; group_end < end && common_[group_end] >= worth_sharing; ++group_end) {
-      shared = std::min(shared, common_[group_end]);
+  std::stable_sort(order_.begin(), order_.end(), [&](size_t a, size_t b) {
+    return items[a].tokens != items[b].tokens ? items[a].tokens < items[b].tokens
+                                              : items[a].n_logits < items[b].n_logits;
+  });
+  for (size_t i = 0; i < order_.size(); ++i) {
+    const PrefixItem& item = items[order_[i]];
+    max_tokens_ = std::max(max_tokens_, static_cast<int>(item.tokens.size()));
+    size_t n_common = 0;
+    if (i > 0) {
+      const PrefixItem& before = items[order_[i - 1]];
+      if (before.n_logits == item.n_logits && before.tokens == item.tokens) {
+        leaves_.back().end = i + 1;
+        continue;
+      }
+      n_common = std::min({common_prefix(before.tokens, item.tokens), shareable(before), shareable(item)});
     }
-    if (group_end == begin + 1) {
-      add_leaf(order_[begin], base);
-    } else {
-      const PrefixItem& first = items_[order_[begin]];
-      branch(begin, group_end, read_prefix(base, std::span(first.tokens).first(shared), first.n_kept));
+    leaves_.push_back({.begin = i, .end = i + 1, .n_common = n_common, .n_new_left = 0});
+  }
+  int64_t n_left = 0;
+  for (size_t leaf = leaves_.size(); leaf-- > 0;) {
+    n_left += static_cast<int64_t>(first_item(leaf).tokens.size() - leaves_[leaf].n_common);
+    leaves_[leaf].n_new_left = n_left;
+  }
+}
+
+std::span<const int32_t> SharedPrefixRun::beginning() const {
+  if (next_ == leaves_.size()) return {};
+  return first_item(next_).tokens;
+}
+
+int64_t SharedPrefixRun::n_tokens_left() const {
+  int64_t n = next_ < leaves_.size() ? leaves_[next_].n_new_left : 0;
+  for (const auto& open : readings_) n += open->reading.left();
+  return n;
+}
+
+int SharedPrefixRun::n_pages() const {
+  size_t n = 0;
+  for (const Branch& branch : branches_) n += branch.sequence.pages().size();
+  for (const auto& open : readings_) n += open->reading.sequence.pages().size();
+  return static_cast<int>(n);
+}
+
+Reading* SharedPrefixRun::reading(size_t i) {
+  while (readings_.size() <= i) {
+    if (!open_next()) return nullptr;
+  }
+  return &readings_[i]->reading;
+}
+
+// The walk through the tree, depth first: begins the next branch or leaf, if one can begin before what is
+// open has been read.
+bool SharedPrefixRun::open_next() {
+  if (!readings_.empty() && readings_.back()->is_branch) return false;
+  while (next_ < leaves_.size()) {
+    while (!branches_.empty() && branches_.back().end == next_) branches_.pop_back();
+    size_t n_base = 0;
+    if (!branches_.empty()) {
+      n_base = branches_.back().n_tokens;
+      if (open_branch()) return true;
     }
-    begin = group_end;
+    const size_t worth_sharing = n_base + kMinShared;
+    const size_t end = branches_.empty() ? leaves_.size() : branches_.back().end;
+    size_t group_end = next_ + 1, n_shared = first_item(next_).tokens.size();
+    for (; group_end < end && leaves_[group_end].n_common >= worth_sharing; ++group_end) {
+      n_shared = std::min(n_shared, leaves_[group_end].n_common);
+    }
+    if (group_end == next_ + 1) {
+      open_leaf();
+      return true;
+    }
+    branches_.push_back({.end = group_end,
+                         .n_tokens = n_shared,
+                         .n_kept = first_item(next_).n_kept,
+                         .sequence = KvSequence(pages_)});
   }
+  return false;
 }
 
-KvSequence SharedPrefixRun::read_prefix(const KvSequence& base, std::span<const int32_t> tokens, int n_kept) {
-  KvSequence sequence = cache_.longest(tokens, n_kept > base.length() ? n_kept : 0);
-  if (sequence.length() < base.length()) sequence = cache_.fork(base, base.length());
-  const auto rest = tokens.subspan(static_cast<size_t>(sequence.length()));
-  if (!rest.empty()) {
-    flush();
-    cache_.reserve(sequence, static_cast<int>(rest.size()));
-    const SequenceSlice slice[] = {{rest, sequence.length(), sequence.pages(), 0}};
-    backend_.forward({slice, {}}, logits_, cancel_);
-    sequence.advance(static_cast<int>(rest.size()));
-    KvSequence kept = cache_.fork(sequence, sequence.length());
-    const auto known = tokens.first(static_cast<size_t>(kept.length()));
-    cache_.keep(known, std::move(kept));
+// What is known of `tokens`, which begin as the branches do.
+KvSequence SharedPrefixRun::longest(std::span<const int32_t> tokens, int n_kept) {
+  const KvSequence* base = nullptr;
+  for (const Branch& branch : branches_) {
+    if (branch.n_tokens <= tokens.size() && branch.sequence.length() > (base ? base->length() : 0))
+      base = &branch.sequence;
   }
-  return sequence;
+  const int n_base = base ? base->length() : 0;
+  KvSequence sequence = cache_.longest(tokens, n_kept > n_base ? n_kept : 0);
+  return sequence.length() < n_base ? cache_.fork(*base, n_base) : std::move(sequence);
 }
 
-void SharedPrefixRun::add_leaf(size_t item, const KvSequence& base) {
-  const PrefixItem& what = items_[item];
-  const auto reusable = std::span(what.tokens).first(shareable(what));
-  const auto make_sequence = [&] {
-    KvSequence sequence = cache_.longest(reusable, what.n_kept > base.length() ? what.n_kept : 0);
-    if (sequence.length() < base.length()) sequence = cache_.fork(base, base.length());
-    cache_.reserve(sequence, static_cast<int>(what.tokens.size()) - sequence.length());
-    return sequence;
-  };
-  if (what.n_logits > max_rows()) {
-    flush();
-    run_alone({item, make_sequence()});
-    return;
+// Begins to read the innermost branch; false when it is in the cache as a whole.
+bool SharedPrefixRun::open_branch() {
+  Branch& branch = branches_.back();
+  if (branch.sequence.length() == static_cast<int>(branch.n_tokens)) return false;
+  auto open = std::make_unique<Open>(pages_);
+  open->is_branch = true;
+  open->reading.tokens = std::span(first_item(next_).tokens).first(branch.n_tokens);
+  open->reading.n_kept = branch.n_kept;
+  open->reading.sequence = longest(open->reading.tokens, branch.n_kept);
+  if (open->reading.left() == 0) {
+    branch.sequence = std::move(open->reading.sequence);
+    return false;
   }
-  if (waiting_rows_ + what.n_logits > max_rows()) flush();
-  try {
-    leaves_.push_back({item, make_sequence()});
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kResourceExhausted || leaves_.empty()) throw;
-    flush();  // the pages of the leaves that wait become free
-    leaves_.push_back({item, make_sequence()});
-  }
-  waiting_rows_ += what.n_logits;
-  waiting_tokens_ += static_cast<int>(what.tokens.size()) - leaves_.back().sequence.length();
-  if (waiting_tokens_ >= kPiecesTogether * backend_.options().prefill_chunk_tokens) flush();
+  readings_.push_back(std::move(open));
+  return true;
 }
 
-// An item with many logits, some rows at a time.
-void SharedPrefixRun::run_alone(Leaf leaf) {
-  const std::span<const int32_t> tokens = items_[leaf.item].tokens;
-  const auto n_tokens = static_cast<int>(tokens.size());
-  const int first_wanted = n_tokens - items_[leaf.item].n_logits;
-  while (leaf.sequence.length() < n_tokens) {
-    const int begin = leaf.sequence.length();
-    const int end = std::min(n_tokens, std::max(begin, first_wanted) + max_rows());
-    const int rows = end - std::max(begin, first_wanted);
-    const auto part = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
-    const SequenceSlice slice[] = {{part, begin, leaf.sequence.pages(), rows}};
-    backend_.forward({slice, label_rows_}, logits_, cancel_);
-    leaf.sequence.advance(end - begin);
-    consumer_(leaf.item, end - rows - first_wanted, rows, logits_);
-  }
-  store(leaf);
+void SharedPrefixRun::open_leaf() {
+  const PrefixItem& item = first_item(next_);
+  auto open = std::make_unique<Open>(pages_);
+  open->leaf = next_;
+  open->reading.tokens = item.tokens;
+  open->reading.n_logits = item.n_logits;
+  open->reading.n_kept = item.n_kept;
+  open->reading.sequence = longest(open->reading.reusable(), item.n_kept);
+  readings_.push_back(std::move(open));
+  ++next_;
 }
 
-void SharedPrefixRun::store(const Leaf& leaf) {
-  const PrefixItem& item = items_[leaf.item];
-  cache_.store(std::span(item.tokens).first(static_cast<size_t>(item.n_kept)), leaf.sequence.pages());
+void SharedPrefixRun::take(Reading& reading, int first_row, int n_rows, std::span<float> logits) {
+  const auto place = std::find_if(readings_.begin(), readings_.end(),
+                                  [&](const auto& open) { return &open->reading == &reading; });
+  LECTERN_CHECK(place != readings_.end());
+  Open& open = **place;
+  if (!open.is_branch) {
+    const Leaf& leaf = leaves_[open.leaf];
+    for (size_t i = leaf.begin; n_rows > 0 && i < leaf.end; ++i) {
+      if (i + 1 == leaf.end) {
+        consumer_(order_[i], first_row, n_rows, logits);
+      } else {
+        copy_.assign(logits.begin(), logits.end());
+        consumer_(order_[i], first_row, n_rows, copy_);
+      }
+    }
+    reading.n_rows_done += n_rows;
+  }
+  if (reading.left() > 0) return;
+  if (open.is_branch) {
+    finish_branch(open);
+  } else {
+    const Leaf& leaf = leaves_[open.leaf];
+    for (size_t i = leaf.begin; i < leaf.end; ++i) {
+      const PrefixItem& item = items_[order_[i]];
+      cache_.store(std::span(item.tokens).first(static_cast<size_t>(item.n_kept)), reading.sequence.pages());
+    }
+  }
+  readings_.erase(place);
 }
 
-void SharedPrefixRun::flush() {
-  if (leaves_.empty()) return;
-  std::vector<SequenceSlice> slices;
-  for (const Leaf& leaf : leaves_) {
-    const PrefixItem& item = items_[leaf.item];
-    slices.push_back({std::span(item.tokens).subspan(static_cast<size_t>(leaf.sequence.length())),
-                      leaf.sequence.length(), leaf.sequence.pages(), item.n_logits});
-  }
-  backend_.forward({slices, label_rows_}, logits_, cancel_);
-  const size_t columns = logits_.size() / static_cast<size_t>(waiting_rows_);
-  std::span<float> rest = logits_;
-  for (const Leaf& leaf : leaves_) {
-    const int rows = items_[leaf.item].n_logits;
-    const size_t n = static_cast<size_t>(rows) * columns;
-    consumer_(leaf.item, 0, rows, rest.first(n));
-    rest = rest.subspan(n);
-    store(leaf);
-  }
-  leaves_.clear();
-  waiting_tokens_ = waiting_rows_ = 0;
+void SharedPrefixRun::finish_branch(Open& open) {
+  Branch& branch = branches_.back();
+  branch.sequence = std::move(open.reading.sequence);
+  KvSequence kept = cache_.fork(branch.sequence, branch.sequence.length());
+  const auto known = open.reading.tokens.first(static_cast<size_t>(kept.length()));
+  cache_.keep(known, std::move(kept));
+}
+
+void SharedPrefixRun::put_back() {
+  for (Branch& branch : branches_) branch.sequence.truncate(0);
+  for (const auto& open : readings_) open->reading.sequence.truncate(0);
+}
+
+void SharedPrefixRun::cancel() {
+  throw Error(ErrorCode::kCancelled, "cancelled");
 }
 
 }  // namespace lectern

@@ -14,6 +14,7 @@
 #include "engine/memory.h"
 #include "engine/model_fingerprint.h"
 #include "engine/prefix_cache.h"
+#include "engine/scheduler.h"
 #include "engine/shared_prefix.h"
 #include "engine/tokenizer.h"
 #include "kernels/cpu/machine_limits.h"
@@ -153,10 +154,15 @@ class EngineBench {
     KvSequence prefix(backend_.kv_pages());
     read(prefix, kPrefix);
     cache.keep(std::span(ids_).first(kPrefix), std::move(prefix));
-    SharedPrefixRun run(
-        backend_, cache, {}, [](size_t, int, int, std::span<float>) {}, cancel_);
+    SharedPrefixRun run(backend_.kv_pages(), cache, items, {}, Priority::kBulk,
+                        [](size_t, int, int, std::span<float>) {});
+    Scheduler scheduler(backend_, cache);
+    std::exception_ptr error;
+    scheduler.add(run, cancel_, CancelToken(), [&](std::exception_ptr what) { error = std::move(what); });
     const Stopwatch time;
-    run.run(items);
+    while (scheduler.step()) {
+    }
+    if (error) std::rethrow_exception(error);
     return kChunks / time.seconds();
   }
 

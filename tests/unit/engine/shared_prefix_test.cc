@@ -3,6 +3,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "engine/scheduler.h"
 #include "tests/support/catch.h"
 #include "tests/support/engine_fixtures.h"
 #include "tests/support/tiny_model.h"
@@ -34,14 +35,25 @@ struct Fixture {
       REQUIRE(result[item].size() == static_cast<size_t>(first_row) * columns);
       result[item].insert(result[item].end(), logits.begin(), logits.end());
     };
-    const CancelToken cancel;
-    SharedPrefixRun(*backend, cache, labels, consume, cancel).run(items);
+    run(items, labels, consume, CancelToken());
     return result;
+  }
+
+  // Through a scheduler, step by step.
+  void run(std::span<const PrefixItem> items, std::span<const int32_t> labels,
+           const SharedPrefixRun::Consumer& consume, const CancelToken& cancel) {
+    SharedPrefixRun task(backend->kv_pages(), cache, items, labels, Priority::kBulk, consume);
+    Scheduler scheduler(*backend, cache);
+    std::exception_ptr error;
+    scheduler.add(task, cancel, CancelToken(), [&](std::exception_ptr what) { error = what; });
+    while (scheduler.step()) {
+    }
+    if (error) std::rethrow_exception(error);
   }
 
   std::unique_ptr<Backend> backend;
   PrefixCache cache;
-  int n_read = 0;
+  int n_read = 0;  // tokens
 };
 
 std::vector<int32_t> concat(std::vector<int32_t> a, const std::vector<int32_t>& b) {
@@ -100,6 +112,14 @@ TEST_CASE("Items that hardly share anything and equal items and items within oth
   CHECK(fixture.score({}).empty());
 }
 
+TEST_CASE("Items that are wholly equal are computed once") {
+  Fixture fixture;
+  const auto a = some_tokens(100, 1), b = some_tokens(50, 2);
+  const std::vector<PrefixItem> items = {{a, 3}, {b, 1}, {a, 3}, {a, 3}, {b, 2}};
+  check_equal_to_single_runs(fixture, items);
+  CHECK(fixture.n_read == 100 + 50 + 2);  // of b, what both share is read once
+}
+
 TEST_CASE("Label rows of many items") {
   Fixture fixture;
   const auto prefix = some_tokens(40, 1);
@@ -126,7 +146,7 @@ TEST_CASE("Scoring stops when it is cancelled") {
   const std::vector<PrefixItem> items = {{some_tokens(10), 1}};
   const CancelToken cancel;
   cancel.cancel();
-  SharedPrefixRun run(
-      *fixture.backend, fixture.cache, {}, [](size_t, int, int, std::span<float>) {}, cancel);
-  CHECK_THROWS_AS(run.run(items), Error);
+  CHECK_THROWS_AS(fixture.run(
+                      items, {}, [](size_t, int, int, std::span<float>) {}, cancel),
+                  Error);
 }

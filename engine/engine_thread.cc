@@ -1,0 +1,99 @@
+#include "engine/engine_thread.h"
+
+#include "base/error.h"
+
+namespace lectern {
+
+std::optional<Ticket::Text> Ticket::next() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return ended_ || !texts_.empty(); });
+  if (texts_.empty()) return std::nullopt;
+  Text text = std::move(texts_.front());
+  texts_.pop_front();
+  return text;
+}
+
+void Ticket::rethrow() const {
+  if (error_) std::rethrow_exception(error_);
+}
+
+void Ticket::push(std::string text, int n_tokens) {
+  const std::lock_guard lock(mutex_);
+  texts_.push_back({std::move(text), n_tokens});
+  changed_.notify_one();
+}
+
+void Ticket::end(std::exception_ptr error) {
+  const std::lock_guard lock(mutex_);
+  if (ended_) return;
+  error_ = std::move(error);
+  ended_ = true;
+  changed_.notify_one();
+}
+
+EngineThread::EngineThread(Backend& backend, PrefixCache& cache, int max_waiting)
+    : scheduler_(backend, cache), max_waiting_(max_waiting) {
+  if (max_waiting < 1) {
+    throw Error(ErrorCode::kInvalidArgument, "at least one request must be allowed to wait");
+  }
+  thread_ = std::thread([this] { loop(); });
+}
+
+EngineThread::~EngineThread() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    arrived_.notify_one();
+  }
+  thread_.join();
+}
+
+void EngineThread::submit(Task& task, const CancelToken& cancel, const std::shared_ptr<Ticket>& ticket) {
+  const std::lock_guard lock(mutex_);
+  const int n_waiting = n_waiting_ + static_cast<int>(arrivals_.size());
+  if (n_waiting >= max_waiting_) {
+    throw Error(ErrorCode::kResourceExhausted,
+                std::to_string(n_waiting) +
+                    " requests wait for the model already, which is the most allowed; "
+                    "try again when some are done, or raise max_waiting_requests");
+  }
+  arrivals_.push_back({&task, cancel, ticket});
+  arrived_.notify_one();
+}
+
+void EngineThread::run(Task& task, const CancelToken& cancel) {
+  const auto ticket = std::make_shared<Ticket>();
+  submit(task, cancel, ticket);
+  while (ticket->next()) {
+  }
+  ticket->rethrow();
+}
+
+void EngineThread::loop() {
+  std::vector<Arrival> arrivals;
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      n_waiting_ = scheduler_.n_waiting();
+      arrived_.wait(lock, [&] { return stop_ || !arrivals_.empty() || !scheduler_.empty(); });
+      if (stop_ && arrivals_.empty() && scheduler_.empty()) return;
+      arrivals.swap(arrivals_);
+      n_waiting_ += static_cast<int>(arrivals.size());
+    }
+    try {
+      for (const auto& [task, cancel, ticket] : arrivals) {
+        scheduler_.add(*task, cancel, ticket->withdrawn_,
+                       [ticket = ticket](std::exception_ptr error) { ticket->end(std::move(error)); });
+      }
+      arrivals.clear();
+      scheduler_.step();
+    } catch (...) {
+      // Memory that ran out, or a mistake of ours: the requests at hand fail, the thread goes on.
+      scheduler_.fail_all(std::current_exception());
+      for (const Arrival& arrival : arrivals) arrival.ticket->end(std::current_exception());
+      arrivals.clear();
+    }
+  }
+}
+
+}  // namespace lectern
