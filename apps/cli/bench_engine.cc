@@ -122,11 +122,7 @@ class EngineBench {
       items.back().tokens.insert(items.back().tokens.end(), after, after + kQuestion);
     }
     PrefixCache cache(backend_, &store);
-    SharedPrefixRun run(
-        backend_, cache, {}, [](size_t, int, int, std::span<float>) {}, cancel_);
-    const Stopwatch time;
-    run.run(items);
-    return kChunks / time.seconds();
+    return chunks_a_second(cache, items);
   }
 
  private:
@@ -154,16 +150,20 @@ class EngineBench {
     KvSequence prefix(backend_.kv_pages());
     read(prefix, kPrefix);
     cache.keep(std::span(ids_).first(kPrefix), std::move(prefix));
+    return chunks_a_second(cache, items);
+  }
+
+  double chunks_a_second(PrefixCache& cache, std::span<const PrefixItem> items) {
     SharedPrefixRun run(backend_.kv_pages(), cache, items, {}, Priority::kBulk,
                         [](size_t, int, int, std::span<float>) {});
     Scheduler scheduler(backend_, cache);
     std::exception_ptr error;
-    scheduler.add(run, cancel_, CancelToken(), [&](std::exception_ptr what) { error = std::move(what); });
     const Stopwatch time;
+    scheduler.add(run, cancel_, CancelToken(), [&](std::exception_ptr what) { error = std::move(what); });
     while (scheduler.step()) {
     }
     if (error) std::rethrow_exception(error);
-    return kChunks / time.seconds();
+    return static_cast<double>(items.size()) / time.seconds();
   }
 
   Backend& backend_;
