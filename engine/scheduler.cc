@@ -164,11 +164,15 @@ Reading* Scheduler::fetch(Job& job, size_t i) {
   if (i < job.readings.size()) return job.readings[i];
   Reading* reading = nullptr;
   attempt(job, [&] {
-    reading = job.task->reading(i);
-    if (reading == nullptr) return;
-    reading->n_planned = 0;
-    begin(job, *reading);
-    job.readings.push_back(reading);
+    while ((reading = job.task->reading(i)) != nullptr) {
+      reading->n_planned = 0;
+      begin(job, *reading);
+      if (reading->left() > 0) {
+        job.readings.push_back(reading);
+        return;
+      }
+      job.task->take(*reading, 0, 0, {});  // all of it was known
+    }
   });
   return job.error ? nullptr : reading;
 }
