@@ -16,8 +16,8 @@ constexpr int kMaxRunning = 32;
 constexpr int kMaxMisfits = 32;
 // A generation with no more than this left to read decodes: it takes part in every step.
 constexpr int kMaxDecodeTokens = 16;
-// The part of a step's tokens that prompts get while somebody reads an answer that is being written. At an
-// eighth of 512 tokens the matrices still run at nearly full speed, and a step is short (docs/engine.md).
+// The part of a step's tokens that prompts get while somebody reads an answer that is being written: an
+// eighth of 512 tokens is a short step in which the weights still meet many tokens.
 constexpr int kShareWhileStreaming = 8;
 constexpr int kBulkShare = 4;  // bulk work gets a quarter at least
 // Of logits held at a time.
