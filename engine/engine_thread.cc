@@ -69,29 +69,28 @@ void EngineThread::run(Task& task, const CancelToken& cancel) {
   ticket->rethrow();
 }
 
+// Waits for something to do; false when there will be nothing more.
+bool EngineThread::take_arrivals() {
+  std::unique_lock lock(mutex_);
+  arrived_.wait(lock, [&] { return stop_ || !arrivals_.empty() || !scheduler_.empty(); });
+  for (; !arrivals_.empty(); arrivals_.pop_front()) {
+    const auto& [task, cancel, ticket] = arrivals_.front();
+    scheduler_.add(*task, cancel, ticket->withdrawn_,
+                   [ticket = ticket](std::exception_ptr error) { ticket->end(std::move(error)); });
+  }
+  scheduler_.admit();
+  n_waiting_ = scheduler_.n_waiting();
+  return !scheduler_.empty();
+}
+
 void EngineThread::loop() {
-  std::vector<Arrival> arrivals;
   while (true) {
-    {
-      std::unique_lock lock(mutex_);
-      n_waiting_ = scheduler_.n_waiting();
-      arrived_.wait(lock, [&] { return stop_ || !arrivals_.empty() || !scheduler_.empty(); });
-      if (stop_ && arrivals_.empty() && scheduler_.empty()) return;
-      arrivals.swap(arrivals_);
-      n_waiting_ += static_cast<int>(arrivals.size());
-    }
     try {
-      for (const auto& [task, cancel, ticket] : arrivals) {
-        scheduler_.add(*task, cancel, ticket->withdrawn_,
-                       [ticket = ticket](std::exception_ptr error) { ticket->end(std::move(error)); });
-      }
-      arrivals.clear();
+      if (!take_arrivals()) return;
       scheduler_.step();
     } catch (...) {
       // Memory that ran out, or a mistake of ours: the requests at hand fail, the thread goes on.
       scheduler_.fail_all(std::current_exception());
-      for (const Arrival& arrival : arrivals) arrival.ticket->end(std::current_exception());
-      arrivals.clear();
     }
   }
 }

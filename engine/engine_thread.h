@@ -11,7 +11,6 @@
 #include <string>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "engine/scheduler.h"
 
@@ -71,13 +70,14 @@ class EngineThread {
   };
 
   void loop();
+  bool take_arrivals();
 
   Scheduler scheduler_;  // the engine thread's
   const int max_waiting_;
   std::mutex mutex_;
   std::condition_variable arrived_;
-  std::vector<Arrival> arrivals_;
-  int n_waiting_ = 0;  // of those that the scheduler has, as of its last step
+  std::deque<Arrival> arrivals_;
+  int n_waiting_ = 0;  // of those that the scheduler has
   bool stop_ = false;
   std::thread thread_;
 };

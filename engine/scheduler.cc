@@ -47,7 +47,6 @@ int Scheduler::n_waiting() const {
 bool Scheduler::step() {
   end_cancelled();
   if (jobs_.empty()) return false;
-  put_in_order();
   admit();
   for (const auto& job : jobs_) job->readings.clear();
   for (const auto& job : jobs_) {
@@ -118,6 +117,7 @@ void Scheduler::put_in_order() {
 }
 
 void Scheduler::admit() {
+  put_in_order();
   int n_running[2] = {0, 0};
   for (const auto& job : jobs_) n_running[static_cast<int>(job->priority)] += job->running;
   if (std::ranges::all_of(jobs_, [](const auto& job) { return job->running; })) return;

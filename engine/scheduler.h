@@ -53,6 +53,8 @@ class Scheduler {
   // The task ends within a step after one of the tokens is set: `cancel` also ends a forward pass that only
   // this task takes part in. It must live until `ended` is called.
   void add(Task& task, const CancelToken& cancel, const CancelToken& withdrawn, Ended ended);
+  // Lets those that wait run, as far as there is room. A step begins with it.
+  void admit();
   // One step; false when there is nothing left to do. What a task throws, or a forward pass over its tokens,
   // ends this task only.
   bool step();
@@ -84,7 +86,6 @@ class Scheduler {
   void end_cancelled();
   void check_progress();
   void put_in_order();
-  void admit();
   bool fits(size_t place, int n_free_pages) const;
   // Calls `work` unless the task has failed; what it throws is the task's failure.
   template <typename Work>
