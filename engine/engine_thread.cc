@@ -13,8 +13,8 @@ std::optional<Ticket::Text> Ticket::next() {
   return text;
 }
 
-void Ticket::rethrow() const {
-  if (error_) std::rethrow_exception(error_);
+void Ticket::rethrow() {
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
 void Ticket::push(std::string text, int n_tokens) {

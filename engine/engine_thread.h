@@ -29,8 +29,10 @@ class Ticket {
   std::optional<Text> next();
   // The caller: ends the request within a step.
   void withdraw() { withdrawn_.cancel(); }
-  // The caller, after next() gave none: throws what the task has failed with.
-  void rethrow() const;
+  // The caller, once, after next() gave none: throws what the task has failed with. The exception is this
+  // thread's then, the last to hold it included. (ThreadSanitizer cannot see the reference count, which lies
+  // in libstdc++.so, and would take the engine thread's letting go of it for a race.)
+  void rethrow();
 
   // The engine thread.
   void push(std::string text, int n_tokens);

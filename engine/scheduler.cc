@@ -93,8 +93,8 @@ void Scheduler::let_go_of_ended() {
     if (!job->error && !job->task->done()) continue;
     attempt(*job, [&] { job->task->end(); });
     job->task->put_back();  // its pages are the engine thread's, the task soon is not
-    job->ended(job->error);
     job->task = nullptr;
+    job->ended(std::move(job->error));
   }
   std::erase_if(jobs_, [](const auto& job) { return job->task == nullptr; });
 }
@@ -105,7 +105,7 @@ void Scheduler::check_progress() {
   if (std::ranges::any_of(jobs_, [](const auto& job) { return job->error || job->task->done(); })) return;
   const auto first = std::ranges::find_if(jobs_, [](const auto& job) { return job->running; });
   LECTERN_CHECK(first != jobs_.end() && no_pages_);
-  (*first)->error = no_pages_;
+  (*first)->error = std::exchange(no_pages_, nullptr);
 }
 
 void Scheduler::put_in_order() {

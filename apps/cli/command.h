@@ -66,5 +66,6 @@ void register_eval_perplexity(CLI::App& eval, Program& program);
 void register_eval_search(CLI::App& eval, Program& program);
 
 void register_bench_search(CLI::App& bench, Program& program);
+void register_bench_soak(CLI::App& bench, Program& program);
 
 }  // namespace lectern::cli

@@ -36,6 +36,7 @@ void register_commands(CLI::App& app, Program& program) {
   bench->require_subcommand(1);
   register_bench_engine(*bench, program);
   register_bench_search(*bench, program);
+  register_bench_soak(*bench, program);
 }
 
 }  // namespace lectern::cli

@@ -18,7 +18,9 @@ void collect(const CLI::App* app, const std::string& path, std::vector<CommandWo
   words.path = path;
   for (const CLI::Option* option : app->get_options())
     for (const std::string& name : option->get_lnames()) words.options.push_back("--" + name);
-  for (const CLI::App* sub : app->get_subcommands({})) words.subcommands.push_back(sub);
+  for (const CLI::App* sub : app->get_subcommands({})) {
+    if (!sub->get_group().empty()) words.subcommands.push_back(sub);  // the others are hidden
+  }
   out.push_back(words);
   for (const CLI::App* sub : words.subcommands)
     collect(sub, path.empty() ? sub->get_name() : path + " " + sub->get_name(), out);
