@@ -1,4 +1,4 @@
-// Answers a question from documents, with verified citations: levels 0 (everything fits) and 1 (retrieve).
+// Answers a question from documents, with verified citations.
 // Knows models and documents only through its two interfaces.
 #pragma once
 
@@ -13,10 +13,21 @@
 #include "agent/text_terms.h"
 #include "agent/trace.h"
 #include "base/cancel.h"
+#include "base/progress.h"
 
 namespace lectern {
 
-enum class Level { kAuto, kFit, kRetrieve };  // auto, 0, 1
+// How documents are read: whole (0), by retrieval (1), chunk by chunk (2), by sub-questions (3).
+enum class Level { kAuto, kFit, kRetrieve, kRead, kSelfAsk };
+
+std::string_view to_string(Level level);  // "auto", "0", ... "3"
+std::optional<Level> parse_level(std::string_view name);
+
+// What a question may cost; 0: no limit. What was found until a limit is reached is answered from.
+struct AskBudget {
+  int chunks = 0;      // read one by one, in level 2
+  double seconds = 0;  // before the answer is begun
+};
 
 // When the model is asked to split the request and to find keywords before the search. kAuto: where it pays,
 // which is a request of several parts (split), and documents in another language than the question's or a
@@ -29,6 +40,7 @@ struct AskRequest {
   int context_tokens = 8192;  // for passages; never more than the model's real window less the answer
   int max_passages = 0;       // chunks; 0: what suits the model (model_profile.h)
   int max_answer_tokens = 512;
+  AskBudget budget;
   uint64_t seed = 0;
   HelperCalls helper_calls = HelperCalls::kAuto;
   std::vector<LmMessage> history;  // earlier turns of a chat, oldest first
@@ -55,14 +67,18 @@ struct Answer {
 
 struct AskEvents {
   std::function<void(const TraceStep&)> on_step;
+  ProgressFn on_progress;  // of chunks read one by one
   // The answer as it streams: what was given stays, and together it is Answer::text. false stops.
   std::function<bool(std::string_view)> on_text;
 };
 
 class Agent {
  public:
-  // Keeps references to both. One question at a time.
-  Agent(LanguageModel& model, DocumentSource& documents) : model_(&model), documents_(&documents) {}
+  // Keeps references to its arguments. One question at a time. `helper`: a smaller model for the cheap calls
+  // (rewriting, splitting, keywords, scores).
+  Agent(LanguageModel& model, DocumentSource& documents) : Agent(model, model, documents) {}
+  Agent(LanguageModel& model, LanguageModel& helper, DocumentSource& documents)
+      : model_(&model), helper_(&helper), documents_(&documents) {}
 
   // Throws Error(kInvalidArgument) for an empty question or one too long for the model's window (it says the
   // limit), and for a forced level 0 that does not fit; kCancelled. A failed helper call (rewrite, split,
@@ -71,6 +87,7 @@ class Agent {
 
  private:
   LanguageModel* model_;
+  LanguageModel* helper_;
   DocumentSource* documents_;
 };
 

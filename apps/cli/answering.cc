@@ -9,24 +9,6 @@
 namespace lectern::cli {
 namespace {
 
-Level level_of(const std::string& name) {
-  if (name == "0") return Level::kFit;
-  if (name == "1") return Level::kRetrieve;
-  return Level::kAuto;
-}
-
-std::string name_of(Level level) {
-  switch (level) {
-    case Level::kAuto:
-      return "auto";
-    case Level::kFit:
-      return "0";
-    case Level::kRetrieve:
-      return "1";
-  }
-  return "";
-}
-
 HelperCalls helpers_of(const std::string& name) {
   if (name == "always") return HelperCalls::kAlways;
   if (name == "never") return HelperCalls::kNever;
@@ -51,7 +33,7 @@ void warn_of_unsupported(Output& out, const Answer& answer) {
 
 // "level 1 · 6 passages (2 more did not fit) · 2,431 + 58 tokens · 9.8 s"
 std::string what_it_took(const Answer& answer) {
-  std::string text = "level " + name_of(answer.level) + " · " +
+  std::string text = "level " + std::string(to_string(answer.level)) + " · " +
                      plural(static_cast<int64_t>(answer.context.size()), "passage") + " read";
   if (answer.passages_left_out > 0)
     text += " (" + std::to_string(answer.passages_left_out) + " more did not fit)";
@@ -87,7 +69,7 @@ void add_answer_options(CLI::App* command, AnswerOptions& options) {
 
 AskRequest make_request(const AnswerOptions& options, std::string question) {
   return {.question = std::move(question),
-          .level = level_of(options.level),
+          .level = parse_level(options.level).value_or(Level::kAuto),
           .context_tokens = options.context_tokens,
           .max_passages = options.max_passages,
           .max_answer_tokens = options.max_answer_tokens,
@@ -177,7 +159,7 @@ void add_answer(Json& json, const Answer& answer, bool explain) {
   json["unsupported"] = Json::array();
   for (const TextRange& claim : answer.unsupported) json["unsupported"].push_back(claim.of(answer.text));
   json["standalone_question"] = answer.standalone_question;
-  json["level"] = name_of(answer.level);
+  json["level"] = to_string(answer.level);
   json["passages"] = answer.context.size();
   json["passages_left_out"] = answer.passages_left_out;
   json["calls"] = answer.trace.calls;

@@ -72,8 +72,7 @@ ScriptedModel make_model(const Json& scenario, size_t piece_characters) {
 AskRequest make_request(const Json& entry) {
   AskRequest request;
   request.question = text_of(entry.at("question"));
-  const std::string level = entry.value("level", "auto");
-  request.level = level == "0" ? Level::kFit : level == "1" ? Level::kRetrieve : Level::kAuto;
+  request.level = parse_level(entry.value("level", "auto")).value();
   request.context_tokens = entry.value("context_tokens", request.context_tokens);
   request.max_passages = entry.value("max_passages", request.max_passages);
   request.max_answer_tokens = entry.value("max_answer_tokens", request.max_answer_tokens);
@@ -158,7 +157,7 @@ void check_expectations(const Json& expect, const Answer& answer, const Scripted
   std::vector<std::string> unsupported;
   for (const TextRange& claim : answer.unsupported) unsupported.emplace_back(claim.of(answer.text));
   CHECK(unsupported == expect.value("unsupported", std::vector<std::string>{}));
-  if (expect.contains("level")) CHECK((answer.level == Level::kFit ? 0 : 1) == expect["level"].get<int>());
+  if (expect.contains("level")) CHECK(to_string(answer.level) == std::to_string(expect["level"].get<int>()));
   if (expect.contains("left_out")) CHECK(answer.passages_left_out == expect["left_out"].get<int>());
   if (expect.contains("question")) CHECK(answer.standalone_question == expect["question"].get<std::string>());
   if (expect.contains("context")) {

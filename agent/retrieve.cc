@@ -1,0 +1,96 @@
+#include "agent/retrieve.h"
+
+#include <algorithm>
+
+#include "agent/languages.h"
+#include "agent/model_profile.h"
+#include "agent/text_terms.h"
+
+namespace lectern {
+namespace {
+
+// No ranking is asked for more chunks than this.
+constexpr int kMaxRanked = 400;
+// Below this share of its words in the best passages, a question needs other words to find anything.
+constexpr double kWeakSearch = 0.34;
+
+// Share of the question's words found in the best passages together.
+double words_found(const std::string& question, const std::vector<SourcePassage>& best) {
+  const std::vector<SupportTerm> asked = support_terms(question);
+  if (asked.empty()) return 1;
+  std::vector<std::string> held;
+  for (size_t i = 0; i < std::min<size_t>(best.size(), 4); ++i) {
+    for (SupportTerm& term : support_terms(best[i].text + "\n" + best[i].title))
+      held.push_back(std::move(term.text));
+  }
+  std::sort(held.begin(), held.end());
+  const auto n = std::count_if(asked.begin(), asked.end(), [&](const SupportTerm& term) {
+    return std::binary_search(held.begin(), held.end(), term.text);
+  });
+  return static_cast<double>(n) / static_cast<double>(asked.size());
+}
+
+Json describe_hits(const std::vector<SourcePassage>& hits) {
+  Json out = Json::array();
+  for (const SourcePassage& hit : hits) {
+    out.push_back(
+        {{"path", hit.path}, {"chunk", hit.chunk_id}, {"ordinal", hit.ordinal}, {"score", hit.score}});
+    if (out.size() == 50) break;
+  }
+  return out;
+}
+
+// Languages to ask keywords in; none when the question's own words will do.
+std::vector<std::string> wanted_languages(Asking& asking, const QueryPlan& plan,
+                                          const std::vector<SourcePassage>& hits) {
+  const bool always = asking.request.helper_calls == HelperCalls::kAlways;
+  std::string own = asking.documents.guess_language(plan.question);
+  if (own.empty()) own = language_of_script(plan.question);
+  std::vector<std::string> languages = keyword_languages(own, asking.documents.languages());
+  const auto also = [&](std::string_view code) {
+    const bool known = std::find(languages.begin(), languages.end(), code) != languages.end();
+    if (!code.empty() && !known) languages.emplace_back(code);
+  };
+  // Other words of the question's own language help only where its words find little.
+  if (always || words_found(plan.looked_up(), hits) < kWeakSearch) also(own);
+  if (always) also("en"), also("zh");
+  return languages;
+}
+
+}  // namespace
+
+int wanted_passages(const Asking& asking) {
+  const int asked = asking.request.max_passages;
+  return std::min(asked > 0 ? asked : profile_of(asking.model).chunks, kMaxRanked);
+}
+
+std::vector<SourcePassage> search(Asking& asking, const QueryPlan& plan, int limit) {
+  const Stopwatch watch;
+  const std::vector<SourceQuery> queries = plan.queries();
+  std::vector<SourcePassage> hits = asking.documents.search(queries, limit);
+  TraceStep step;
+  step.kind = "search";
+  step.detail = std::to_string(queries.size()) + (queries.size() == 1 ? " query, " : " queries, ") +
+                std::to_string(hits.size()) + " chunks";
+  Json asked = Json::array();
+  for (const SourceQuery& query : queries) asked.push_back({{"text", query.text}, {"weight", query.weight}});
+  step.data = {{"queries", std::move(asked)}, {"hits", describe_hits(hits)}};
+  step.seconds = watch.seconds();
+  asking.tracer.add(std::move(step));
+  return hits;
+}
+
+std::vector<SourcePassage> retrieve(Asking& asking, QueryPlan& plan, int limit) {
+  if (asking.documents.n_chunks() == 0) return {};
+  const HelperCalls calls = asking.request.helper_calls;
+  if (calls == HelperCalls::kAlways || (calls == HelperCalls::kAuto && worth_splitting(plan.question)))
+    split_request(asking.helpers(), plan);
+  std::vector<SourcePassage> hits = search(asking, plan, limit);
+  if (calls == HelperCalls::kNever) return hits;
+  const std::vector<std::string> languages = wanted_languages(asking, plan, hits);
+  if (languages.empty()) return hits;
+  find_keywords(asking.helpers(), languages, plan);
+  return plan.keywords.empty() ? hits : search(asking, plan, limit);
+}
+
+}  // namespace lectern

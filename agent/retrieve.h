@@ -1,0 +1,20 @@
+// Level 1: the chunks that BM25 ranks first for the question, its parts and its keywords.
+#pragma once
+
+#include <vector>
+
+#include "agent/asking.h"
+
+namespace lectern {
+
+// One search with the plan's queries, recorded in the trace.
+std::vector<SourcePassage> search(Asking& asking, const QueryPlan& plan, int limit);
+
+// Splits the request where that pays, searches, and asks for keywords where the question's own words find
+// little; both go into `plan`. At most `limit` chunks, best first.
+std::vector<SourcePassage> retrieve(Asking& asking, QueryPlan& plan, int limit);
+
+// How many chunks the model is given: what was asked for, else what suits it.
+int wanted_passages(const Asking& asking);
+
+}  // namespace lectern
