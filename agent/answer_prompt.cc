@@ -3,24 +3,13 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/helper_call.h"
 #include "agent/languages.h"
 #include "agent/query_plan.h"
 #include "prompts/prompts.h"
 
 namespace lectern {
 namespace {
-
-LmMessage::Role role_of(PromptTurn::Role role) {
-  switch (role) {
-    case PromptTurn::Role::kSystem:
-      return LmMessage::Role::kSystem;
-    case PromptTurn::Role::kUser:
-      return LmMessage::Role::kUser;
-    case PromptTurn::Role::kAssistant:
-      return LmMessage::Role::kAssistant;
-  }
-  return LmMessage::Role::kUser;
-}
 
 // Document text cannot close the fence that it stands in: a blank is set into what looks like one.
 std::string fenced(std::string_view passages) {
@@ -81,11 +70,9 @@ LmRequest answer_request(std::string_view passages, std::string_view question,
   const std::string rules = rules_for(question, instruction);
   LmRequest request;
   request.purpose = "answer";
-  for (PromptTurn& turn :
-       render_prompt_turns(prompt_text(language, "answer"),
-                           {{"passages", fenced(passages)}, {"question", question}, {"rules", rules}})) {
-    request.messages.push_back({role_of(turn.role), std::move(turn.content)});
-  }
+  request.messages = to_messages(
+      render_prompt_turns(prompt_text(language, "answer"),
+                          {{"passages", fenced(passages)}, {"question", question}, {"rules", rules}}));
   return request;
 }
 

@@ -17,32 +17,6 @@ constexpr int kMaxRewriteTokens = 96;
 constexpr int kMaxKeywordsOfLanguage = 6;
 constexpr int kMaxKeywordCharacters = 40;
 
-LmRequest helper_request(std::string purpose, std::string_view language, const PromptValues& values,
-                         int max_new_tokens) {
-  LmRequest request;
-  for (PromptTurn& turn : render_prompt_turns(prompt_text(language, purpose), values)) {
-    const auto role = turn.role == PromptTurn::Role::kSystem ? LmMessage::Role::kSystem
-                      : turn.role == PromptTurn::Role::kUser ? LmMessage::Role::kUser
-                                                             : LmMessage::Role::kAssistant;
-    request.messages.push_back({role, std::move(turn.content)});
-  }
-  request.purpose = std::move(purpose);
-  request.max_new_tokens = max_new_tokens;
-  return request;
-}
-
-// The reply, or nothing when the call failed or was cut short: the helpers never lose the question.
-std::optional<std::string> helper_reply(const HelperContext& context, const LmRequest& request) {
-  try {
-    LmReply reply = context.tracer.chat(context.model, request, {}, context.cancel);
-    if (reply.truncated) return std::nullopt;
-    return request.assistant_prefix + reply.text;
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::kCancelled) throw;
-    return std::nullopt;
-  }
-}
-
 Json list_schema(int min_items, int max_items, int max_length) {
   return {{"type", "array"},
           {"items", {{"type", "string"}, {"minLength", 1}, {"maxLength", max_length}}},

@@ -1,6 +1,6 @@
 // From a request to search queries: the standalone question of a chat follow-up, the split into information
 // and instruction, and keywords in the languages of the documents. Each is one constrained call of the model
-// with a deterministic fallback: a call that fails, is cut short or gives nonsense costs nothing but itself.
+// (helper_call.h).
 #pragma once
 
 #include <string>
@@ -8,9 +8,8 @@
 #include <vector>
 
 #include "agent/document_source.h"
+#include "agent/helper_call.h"
 #include "agent/language_model.h"
-#include "agent/tracer.h"
-#include "base/cancel.h"
 
 namespace lectern {
 
@@ -29,13 +28,6 @@ struct QueryPlan {
   std::vector<SourceQuery> queries() const;
   std::string looked_up() const;  // the information, one item a line
   std::vector<std::string> all_keywords() const;
-};
-
-// What the helpers share.
-struct HelperContext {
-  LanguageModel& model;
-  Tracer& tracer;
-  const CancelToken& cancel;
 };
 
 // The follow-up `question` so that it stands alone. As much of the history as fits `max_history_tokens` is
