@@ -7,6 +7,7 @@
 #include "agent/context.h"
 #include "agent/model_profile.h"
 #include "agent/retrieve.h"
+#include "agent/self_ask.h"
 #include "agent/window.h"
 
 namespace lectern {
@@ -57,7 +58,6 @@ std::optional<FilledContext> read_whole(Asking& asking, const WindowShare& share
   return std::nullopt;
 }
 
-// Level 1.
 FilledContext fill(Asking& asking, const std::vector<SourcePassage>& ranked, int max_tokens) {
   FilledContext context = fill_context(ranked, asking.model, max_tokens);
   asking.tracer.add("context",
@@ -71,19 +71,35 @@ FilledContext fill(Asking& asking, const std::vector<SourcePassage>& ranked, int
   return context;
 }
 
+// Level 3: the evidence of every hop comes first, the best passages of level 1 fill up.
+std::vector<SourcePassage> ask_itself(Asking& asking, QueryPlan& plan, std::vector<SourcePassage> ranked) {
+  const std::vector<Hop> hops = self_ask(asking, plan);
+  plan.known = known_facts(hops);
+  if (!plan.known.empty()) plan.conclusion = conclude(asking, plan, plan.known);
+  std::vector<SourcePassage> evidence;
+  for (const Hop& hop : hops) evidence.insert(evidence.end(), hop.evidence.begin(), hop.evidence.end());
+  const size_t wanted = std::max(evidence.size(), ranked.size());
+  for (SourcePassage& passage : ranked) evidence.push_back(std::move(passage));
+  return first_of_each(std::move(evidence), wanted);
+}
+
+FilledContext find_evidence(Asking& asking, QueryPlan& plan, Level level) {
+  if (asking.documents.n_chunks() == 0) return {};
+  std::vector<SourcePassage> ranked = retrieve(asking, plan, wanted_passages(asking));
+  if (level == Level::kSelfAsk) ranked = ask_itself(asking, plan, std::move(ranked));
+  return fill(asking, ranked, share_window(asking.model, asking.request, plan).passages);
+}
+
 void answer_question(Asking& asking, Answer& answer) {
   check_question(asking.model, asking.request.question);
   QueryPlan plan = understand(asking);
   answer.standalone_question = plan.question;
-  WindowShare share = share_window(asking.model, asking.request, plan);
-  std::optional<FilledContext> context = read_whole(asking, share);
-  answer.level = context ? Level::kFit : Level::kRetrieve;
-  if (!context && asking.documents.n_chunks() > 0) {
-    const std::vector<SourcePassage> ranked = retrieve(asking, plan, wanted_passages(asking));
-    share = share_window(asking.model, asking.request, plan);
-    context = fill(asking, ranked, share.passages);
-  }
-  write_answer(asking, plan, context.value_or(FilledContext{}), share.answer, answer);
+  std::optional<FilledContext> context = read_whole(asking, share_window(asking.model, asking.request, plan));
+  answer.level = context                                   ? Level::kFit
+                 : asking.request.level == Level::kSelfAsk ? Level::kSelfAsk
+                                                           : Level::kRetrieve;
+  if (!context) context = find_evidence(asking, plan, answer.level);
+  write_answer(asking, plan, *context, share_window(asking.model, asking.request, plan).answer, answer);
 }
 
 }  // namespace

@@ -5,24 +5,10 @@
 
 #include "agent/helper_call.h"
 #include "agent/languages.h"
-#include "agent/query_plan.h"
 #include "prompts/prompts.h"
 
 namespace lectern {
 namespace {
-
-// Document text cannot close the fence that it stands in: a blank is set into what looks like one.
-std::string fenced(std::string_view passages) {
-  std::string out;
-  out.reserve(passages.size());
-  for (size_t i = 0; i < passages.size(); ++i) {
-    out.push_back(passages[i]);
-    const std::string_view rest = passages.substr(i + 1);
-    if (passages[i] == '<' && (rest.starts_with("/passages>") || rest.starts_with("passages>")))
-      out.push_back(' ');
-  }
-  return out;
-}
 
 // Without what a model likes to put first: blanks, quotes, emphasis, a passage number.
 std::string_view without_opening(std::string_view reply) {
@@ -51,23 +37,45 @@ bool is_question(std::string_view text) {
                      [&](std::string_view word) { return folded.starts_with(std::string(word) + " "); });
 }
 
-std::string rules_for(std::string_view question, const std::vector<std::string>& instruction) {
+std::string rules_for(const QueryPlan& plan) {
+  const std::string_view question = plan.question;
+  const std::vector<std::string>& instruction = plan.instruction;
   const std::string_view language = prompt_language(question);
   std::string wanted;
   for (const std::string& item : instruction) wanted += (wanted.empty() ? "" : "; ") + item;
   if (!wanted.empty()) {
     return render_prompt(prompt_text(language, "answer_rules_instruction"), {{"instruction", wanted}});
   }
+  if (!plan.known.empty()) return std::string(prompt_text(language, "answer_rules_known"));
   return render_prompt(prompt_text(language, is_question(question) ? "answer_rules" : "answer_rules_request"),
                        {});
 }
 
 }  // namespace
 
-LmRequest answer_request(std::string_view passages, std::string_view question,
-                         const std::vector<std::string>& instruction) {
-  const std::string_view language = prompt_language(question);
-  const std::string rules = rules_for(question, instruction);
+std::string fenced(std::string_view passages) {
+  std::string out;
+  out.reserve(passages.size());
+  for (size_t i = 0; i < passages.size(); ++i) {
+    out.push_back(passages[i]);
+    const std::string_view rest = passages.substr(i + 1);
+    if (passages[i] == '<' && (rest.starts_with("/passages>") || rest.starts_with("passages>")))
+      out.push_back(' ');
+  }
+  return out;
+}
+
+LmRequest answer_request(std::string_view passages, const QueryPlan& plan) {
+  const std::string_view language = prompt_language(plan.question);
+  const std::string rules = rules_for(plan);
+  std::string question = plan.question;
+  if (!plan.known.empty()) {
+    std::string facts;
+    for (const std::string& fact : plan.known) facts += (facts.empty() ? "- " : "\n- ") + fact;
+    question += "\n" + render_prompt(prompt_text(language, "known"), {{"facts", facts}});
+    if (!plan.conclusion.empty())
+      question += "\n" + render_prompt(prompt_text(language, "known_answer"), {{"answer", plan.conclusion}});
+  }
   LmRequest request;
   request.purpose = "answer";
   request.messages = to_messages(

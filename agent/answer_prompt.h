@@ -6,13 +6,16 @@
 #include <vector>
 
 #include "agent/language_model.h"
+#include "agent/query_plan.h"
 
 namespace lectern {
 
-// Passages (as render_passages gives them) inside a fence, then the question, then how to answer; in Chinese
-// for a Chinese question.
-LmRequest answer_request(std::string_view passages, std::string_view question,
-                         const std::vector<std::string>& instruction);
+// Passages (as render_passages gives them) inside a fence, then the question with what is known already, then
+// how to answer; in Chinese for a Chinese question.
+LmRequest answer_request(std::string_view passages, const QueryPlan& plan);
+
+// Text that cannot close the fence that passages stand in: a blank is set into what looks like one.
+std::string fenced(std::string_view passages);
 
 // "Not in these documents." in the language of the question.
 std::string not_found_text(std::string_view question);

@@ -35,7 +35,7 @@ void write_answer(Asking& asking, const QueryPlan& plan, const FilledContext& co
   const auto on_text = [&](std::string_view piece) {
     return cited.feed(gate.feed(piece)) && !gate.not_found();
   };
-  LmRequest request = answer_request(render_passages(context.passages), plan.question, plan.instruction);
+  LmRequest request = answer_request(render_passages(context.passages), plan);
   request.max_new_tokens = max_answer_tokens;
   request.seed = asking.request.seed;
   asking.tracer.chat(asking.model, request, on_text, asking.cancel);

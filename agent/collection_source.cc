@@ -8,6 +8,9 @@
 namespace lectern {
 namespace {
 
+// A language of less than one in so many documents is not asked for.
+constexpr int64_t kRareLanguage = 20;
+
 SourcePassage to_source(Passage passage) {
   SourcePassage out;
   out.chunk_id = passage.chunk_id;
@@ -43,7 +46,10 @@ CollectionSource::CollectionSource(const Collection& collection, std::vector<int
     n_characters_ += info.text_bytes;  // at least as many bytes as characters
     if (!info.language.empty()) ++n_of_language[info.language];
   }
-  for (const auto& [language, n] : n_of_language) languages_.push_back(language);
+  // A few documents may only seem to be in a language: names in a short text mislead the guess.
+  for (const auto& [language, n] : n_of_language) {
+    if (n * kRareLanguage >= static_cast<int64_t>(infos_.size())) languages_.push_back(language);
+  }
   std::stable_sort(languages_.begin(), languages_.end(), [&](const std::string& a, const std::string& b) {
     return n_of_language[a] > n_of_language[b];
   });

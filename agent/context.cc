@@ -1,6 +1,6 @@
 #include "agent/context.h"
 
-#include <limits>
+#include <unordered_set>
 
 namespace lectern {
 namespace {
@@ -30,6 +30,13 @@ std::optional<FilledContext> whole_documents(DocumentSource& documents, const La
   context.tokens = model.count_tokens(render_passages(context.passages));
   if (context.tokens > max_tokens) return std::nullopt;
   return context;
+}
+
+std::vector<SourcePassage> first_of_each(std::vector<SourcePassage> ranked, size_t limit) {
+  std::unordered_set<int64_t> seen;
+  std::erase_if(ranked, [&](const SourcePassage& p) { return !seen.insert(p.chunk_id).second; });
+  if (ranked.size() > limit) ranked.resize(limit);
+  return ranked;
 }
 
 FilledContext fill_context(const std::vector<SourcePassage>& ranked, const LanguageModel& model,

@@ -20,6 +20,9 @@ struct FilledContext {
 std::optional<FilledContext> whole_documents(DocumentSource& documents, const LanguageModel& model,
                                              int max_tokens);
 
+// The ranked chunks without repeats, at most `limit`.
+std::vector<SourcePassage> first_of_each(std::vector<SourcePassage> ranked, size_t limit);
+
 // The best of the ranked chunks that fit, merged and in document order.
 FilledContext fill_context(const std::vector<SourcePassage>& ranked, const LanguageModel& model,
                            int max_tokens);

@@ -23,6 +23,8 @@ struct QueryPlan {
   std::vector<std::string> information;  // what must be looked up; at least one
   std::vector<std::string> instruction;  // how the answer must be written; may be empty
   std::vector<Keywords> keywords;
+  std::vector<std::string> known;  // what sub-questions found, a line each
+  std::string conclusion;          // the answer that follows from it; may be empty
 
   // The question weighs double; each language's keywords are a query of their own.
   std::vector<SourceQuery> queries() const;

@@ -37,7 +37,7 @@ WindowShare share_window(const LanguageModel& model, const AskRequest& request, 
   const int window = model.context_tokens();
   WindowShare share;
   share.answer = std::clamp(request.max_answer_tokens, 1, std::max(1, window / 4));
-  const int prompt = model.count_tokens(answer_request("", plan.question, plan.instruction));
+  const int prompt = model.count_tokens(answer_request("", plan));
   share.passages = std::min(request.context_tokens, window - share.answer - prompt);
   if (window - share.answer - prompt < kMinPassageTokens) {
     throw Error(ErrorCode::kInvalidArgument, "the question leaves no room for passages: prompt " +

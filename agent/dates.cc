@@ -1,0 +1,115 @@
+#include "agent/dates.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+namespace lectern {
+namespace {
+
+constexpr std::array<std::string_view, 12> kMonths = {"jan", "feb", "mar", "apr", "may", "jun",
+                                                      "jul", "aug", "sep", "oct", "nov", "dec"};
+
+// A word of the text: digits, ASCII letters, or one of the three Chinese units.
+struct Word {
+  std::string_view text;
+  int number = -1;  // of digits, at most four of them
+};
+
+std::vector<Word> words_of(std::string_view text) {
+  static constexpr std::array<std::string_view, 4> kUnits = {"年", "月", "日", "前"};
+  std::vector<Word> words;
+  const auto digit = [&](size_t i) { return i < text.size() && text[i] >= '0' && text[i] <= '9'; };
+  const auto letter = [&](size_t i) {
+    return i < text.size() && std::isalpha(static_cast<unsigned char>(text[i])) != 0;
+  };
+  for (size_t i = 0; i < text.size();) {
+    const size_t begin = i;
+    if (digit(i)) {
+      int number = 0;
+      for (; digit(i); ++i) number = i - begin < 5 ? number * 10 + (text[i] - '0') : number;
+      words.push_back({text.substr(begin, i - begin), i - begin <= 4 ? number : -1});
+    } else if (letter(i)) {
+      while (letter(i)) ++i;
+      words.push_back({text.substr(begin, i - begin)});
+    } else {
+      const auto unit = std::find_if(kUnits.begin(), kUnits.end(),
+                                     [&](std::string_view u) { return text.substr(i).starts_with(u); });
+      i += unit == kUnits.end() ? 1 : unit->size();
+      if (unit != kUnits.end()) words.push_back({*unit});
+    }
+  }
+  return words;
+}
+
+int month_of(std::string_view word) {
+  if (word.size() < 3) return 0;
+  std::string folded(word.substr(0, 3));
+  for (char& c : folded) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const auto found = std::find(kMonths.begin(), kMonths.end(), folded);
+  return found == kMonths.end() ? 0 : static_cast<int>(found - kMonths.begin()) + 1;
+}
+
+bool is_day(const Word& word) {
+  return word.number >= 1 && word.number <= 31 && word.text.size() <= 2;
+}
+
+bool is_year(const Word& word) {
+  return word.number >= 1 && word.text.size() >= 3;
+}
+
+}  // namespace
+
+std::optional<Date> find_date(std::string_view text) {
+  const std::vector<Word> words = words_of(text);
+  const auto word = [&](size_t i) { return i < words.size() ? words[i] : Word{}; };
+  const auto with_era = [&](Date date, size_t next) {
+    const std::string_view era = word(next).text;
+    if (era == "BC" || era == "BCE" || era == "B") date.year = -date.year;
+    return date;
+  };
+  for (size_t i = 0; i < words.size(); ++i) {
+    const int number = words[i].number;
+    if (number >= 1 && word(i + 1).text == "年") {
+      Date date{number};
+      if (word(i + 2).number >= 1 && word(i + 3).text == "月") date.month = words[i + 2].number;
+      if (date.month > 0 && word(i + 4).number >= 1 && word(i + 5).text == "日")
+        date.day = words[i + 4].number;
+      if (i > 0 && words[i - 1].text == "前") date.year = -date.year;
+      return date;
+    }
+    if (is_day(words[i]) && month_of(word(i + 1).text) > 0 && word(i + 2).number >= 1)
+      return with_era({words[i + 2].number, month_of(words[i + 1].text), number}, i + 3);
+    if (const int month = month_of(words[i].text); month > 0) {
+      if (is_day(word(i + 1)) && word(i + 2).number >= 1)
+        return with_era({words[i + 2].number, month, words[i + 1].number}, i + 3);
+      if (is_year(word(i + 1))) return with_era({words[i + 1].number, month}, i + 2);
+    }
+    if (is_year(words[i])) {
+      Date date{number};
+      if (words[i].text.size() == 4 && is_day(word(i + 1)) && is_day(word(i + 2)) &&
+          words[i + 1].number <= 12)
+        date = {number, words[i + 1].number, words[i + 2].number};
+      return with_era(date, i + 1);
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<int> ranks_of_dates(const std::vector<std::string>& texts) {
+  std::vector<std::optional<Date>> dates;
+  std::optional<Date> earliest, latest;
+  for (const std::string& text : texts) {
+    const std::optional<Date> date = dates.emplace_back(find_date(text));
+    if (date && (!earliest || *date < *earliest)) earliest = date;
+    if (date && (!latest || *latest < *date)) latest = date;
+  }
+  std::vector<int> ranks(texts.size(), 0);
+  if (!earliest || *earliest == *latest) return ranks;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (dates[i]) ranks[i] = *dates[i] == *earliest ? -1 : *dates[i] == *latest ? 1 : 0;
+  }
+  return ranks;
+}
+
+}  // namespace lectern
