@@ -9,7 +9,7 @@
 // interactive generation decodes: its reader gets a token a step (more where guesses are right). Interactive
 // work comes first, but a quarter of the step is bulk work's where there is any. Within a class one half goes
 // to who came first, the other to who has least left: the first is never starved, and a short prompt does not
-// wait behind a long one.
+// wait behind a long one. Steps are never so short that one of these shares comes to nothing.
 //
 // Memory. A request runs once the KV pages that it needs are free, or remembered only by the prefix cache, or
 // held by requests that come after it; the others wait. A generation that grows into a full cache takes the
