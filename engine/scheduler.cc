@@ -330,8 +330,15 @@ bool Scheduler::reserve(size_t place, Reading& reading) {
     }
     size_t last = jobs_.size() - 1;
     while (last > place && (!jobs_[last]->running || jobs_[last]->task->n_pages() == 0)) --last;
-    if (last == place) return false;
     Job& job = *jobs_[last];
+    if (last == place) {
+      // Nested beginnings may fill the cache. The oldest of all must go on: what it has read besides, it
+      // reads again when it gets there.
+      const int n_own = static_cast<int>(reading.sequence.pages().size());
+      if (place > 0 || &reading != job.readings.front() || job.task->n_pages() == n_own) return false;
+      job.task->keep_only(reading);
+      continue;
+    }
     job.task->put_back();
     job.readings.clear();
     job.running = false;

@@ -15,7 +15,8 @@
 // held by requests that come after it; the others wait. A generation that grows into a full cache takes the
 // pages of the last request, which is put back: it waits again and reads again what it had read. The order is
 // oldest of all, interactive, bulk, each by arrival: the oldest of all always runs and is never put back, so
-// every request becomes the oldest some day and ends.
+// every request becomes the oldest some day and ends. Where the pages do not suffice for the oldest alone, it
+// lets go the beginnings that its sequences share, and reads them again when their turn comes.
 //
 // Common beginnings. A sequence that begins, for at least a page more than it holds, as one that is being
 // read by an earlier request waits for that one and shares its pages.

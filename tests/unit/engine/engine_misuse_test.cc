@@ -112,6 +112,10 @@ TEST_CASE("Extreme numbers in a request are served or refused") {
                                  CancelToken());
           }) == ErrorCode::kInvalidArgument);
   }
+  const std::vector<std::vector<int32_t>> prompts(3, {1, 2});
+  CHECK(engine->score_labels(prompts, std::vector<int32_t>(1024, 7), CancelToken()).size() == 3 * 1024);
+  CHECK(code_of([&] { engine->score_labels(prompts, std::vector<int32_t>(1025, 7), CancelToken()); }) ==
+        ErrorCode::kInvalidArgument);
   CHECK(with([](auto& r) { r.stop = {"a", ""}; }) == ErrorCode::kInvalidArgument);
   CHECK_FALSE(with([](auto& r) { r.stop.assign(2000, std::string(1000, 'x')); }));
   CHECK_FALSE(with([](auto& r) { r.stop = {std::string("\xff\0\xfe", 3), std::string(1 << 20, 'y')}; }));
@@ -302,4 +306,51 @@ TEST_CASE("Whatever happens to the folder of kept KV the answers are the same") 
     const auto other = tiny_engine({.kv_store = {.folder = folder, .max_bytes = 0}});
     CHECK(other->generate(requests[0], {}, CancelToken()).tokens == expected[0]);
   }
+}
+
+TEST_CASE("Beginnings nested as deep as the context fit into a cache of just that size") {
+  constexpr int kLong = 4 * kContext;  // 32 branches, and 16 pages for them
+  const auto base = some_tokens(kLong - 8, 3);
+  std::vector<ScoreItem> items;
+  for (size_t n = 8; n < base.size(); n += 16) {
+    std::vector<int32_t> prompt(base.begin(), base.begin() + static_cast<ptrdiff_t>(n));
+    prompt.push_back(static_cast<int32_t>(n % 256));
+    items.push_back({prompt, {1, 2, 3}});
+    prompt.back() = base[n];
+    items.push_back({prompt, {4, 5, 6}});
+  }
+  items.push_back({base, {7, 8, 9}});
+  std::vector<std::vector<int32_t>> prompts;
+  for (const auto& item : items) prompts.push_back(item.prompt);
+  const std::vector<int32_t> labels = {1, 2};
+  const auto roomy = tiny_engine({.backend = {.kv_tokens = 8 * kLong}});
+  const auto tight = tiny_engine({.backend = {.kv_tokens = kLong}});
+  const auto expected = roomy->score(items, CancelToken());
+  const auto got = tight->score(items, CancelToken());
+  for (size_t i = 0; i < items.size(); ++i) {
+    INFO("item " << i);
+    CHECK(got[i].log_probability == expected[i].log_probability);
+  }
+  CHECK(tight->score_labels(prompts, labels, CancelToken()) ==
+        roomy->score_labels(prompts, labels, CancelToken()));
+  // And beside others that are read at the same time.
+  std::atomic<int> n_wrong = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&, i] {
+      try {
+        if (i % 2 == 0) {
+          const auto scores = tight->score(items, CancelToken());
+          for (size_t j = 0; j < items.size(); ++j)
+            n_wrong += scores[j].log_probability != expected[j].log_probability;
+        } else {
+          n_wrong += tight->generate(request_of(200, 40, i), {}, CancelToken()).prompt_tokens != 200;
+        }
+      } catch (const Error& error) {
+        ++n_wrong;
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(n_wrong == 0);
 }
