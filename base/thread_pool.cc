@@ -3,7 +3,11 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <string>
+#include <system_error>
 #include <utility>
+
+#include "base/error.h"
 
 namespace lectern {
 namespace {
@@ -30,11 +34,23 @@ int ThreadPool::default_size() {
 
 ThreadPool::ThreadPool(int n_threads) {
   if (n_threads <= 0) n_threads = default_size();
-  for (int worker = 1; worker < n_threads; ++worker)
-    workers_.emplace_back([this, worker] { worker_loop(worker); });
+  workers_.reserve(static_cast<size_t>(n_threads) - 1);
+  try {
+    for (int worker = 1; worker < n_threads; ++worker)
+      workers_.emplace_back([this, worker] { worker_loop(worker); });
+  } catch (const std::system_error& error) {
+    stop_workers();
+    throw Error(ErrorCode::kResourceExhausted, "the system allows no more than " + std::to_string(size()) +
+                                                   " of " + std::to_string(n_threads) +
+                                                   " threads: " + error.what() + "; ask for fewer");
+  }
 }
 
 ThreadPool::~ThreadPool() {
+  stop_workers();
+}
+
+void ThreadPool::stop_workers() {
   stop_.store(true);
   state_.fetch_add(kRegion);
   state_.notify_all();

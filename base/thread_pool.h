@@ -15,7 +15,10 @@ namespace lectern {
 
 class ThreadPool {
  public:
-  // n_threads counts the caller; 0 means one per processor this process may use.
+  static constexpr int kMaxThreads = 1024;  // that a user can ask for
+
+  // n_threads counts the caller; 0 means one per processor this process may use. Throws
+  // Error(kResourceExhausted) when the system allows no more threads.
   explicit ThreadPool(int n_threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -31,6 +34,7 @@ class ThreadPool {
   static int default_size();
 
  private:
+  void stop_workers();
   void worker_loop(int worker);
   void drain(int worker);
 

@@ -64,6 +64,9 @@ class Backend {
   // K and V of the first n positions of a page as n * kv_bytes_per_token() bytes, and back: for snapshots.
   virtual void export_kv(KvPageId page, int n, std::byte* out) = 0;
   virtual void import_kv(KvPageId page, int n, const std::byte* in) = 0;
+  // How results are rounded: backends of one model, KV type and name here give the same bits. KV that was
+  // kept goes on only where it is the same.
+  virtual std::string numerics() const = 0;
   // What one decoded token reads of the weights: a lower bound on its time.
   virtual uint64_t weight_bytes_per_token() const = 0;
 

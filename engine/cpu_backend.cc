@@ -14,6 +14,13 @@ namespace {
 // Beyond the capacity asked for: sequences that share a partly filled page each hold a copy of it.
 constexpr int kSparePages = 8;
 
+// In the cache, far beyond any context and memory, so that no number of bytes or pages overflows.
+constexpr int64_t kMaxKvTokens = int64_t{1} << 30;
+
+// Raise it with every change after which a bundle or the forward pass rounds differently, be it in one bit:
+// KV that was kept before is then read again.
+constexpr int kNumericsVersion = 1;
+
 // The cache may take a quarter of what memory the weights leave.
 int64_t default_kv_tokens(const Qwen2Config& config, const std::vector<KvLayerTypes>& types) {
   const int64_t affordable = available_memory_bytes() / 4 / CpuKv::bytes_per_token(config, types);
@@ -25,6 +32,11 @@ BackendOptions completed(BackendOptions options, const ModelFile& model) {
     throw Error(ErrorCode::kInvalidArgument,
                 "the number of threads and the KV cache's capacity cannot be negative, nor the prefill chunk "
                 "smaller than 1 token");
+  }
+  if (options.n_threads > ThreadPool::kMaxThreads || options.kv_tokens > kMaxKvTokens) {
+    throw Error(ErrorCode::kInvalidArgument, "at most " + std::to_string(ThreadPool::kMaxThreads) +
+                                                 " threads and a KV cache of " +
+                                                 std::to_string(kMaxKvTokens) + " tokens can be asked for");
   }
   if (options.n_threads == 0) options.n_threads = ThreadPool::default_size();
   if (options.kv_tokens == 0) {
@@ -56,6 +68,10 @@ CpuBackend::CpuBackend(std::shared_ptr<const ModelFile> model, const KernelTable
 std::string CpuBackend::describe() const {
   return "CPU, " + std::string(ops_.kernels().name) + " kernels, " + std::to_string(pool_.size()) +
          (pool_.size() == 1 ? " thread" : " threads");
+}
+
+std::string CpuBackend::numerics() const {
+  return std::string(ops_.kernels().numerics) + " " + std::to_string(kNumericsVersion);
 }
 
 uint64_t CpuBackend::weight_bytes_per_token() const {

@@ -29,6 +29,7 @@ class CpuBackend final : public Backend {
   int64_t kv_bytes_per_token() const override { return CpuKv::bytes_per_token(config_, kv_.types()); }
   void export_kv(KvPageId page, int n, std::byte* out) override { kv_.export_page(page, n, out); }
   void import_kv(KvPageId page, int n, const std::byte* in) override { kv_.import_page(page, n, in); }
+  std::string numerics() const override;
   void forward(const ForwardBatch& batch, std::vector<float>& logits, const CancelToken& cancel) override;
   void set_tap(ActivationTap tap) override { tap_ = std::move(tap); }
   const BackendOptions& options() const override { return options_; }

@@ -13,6 +13,12 @@
 #include "kernels/cpu/dispatch.h"
 
 namespace lectern {
+namespace {
+
+// Each has a product of its own in every step: a larger number takes memory for nothing.
+constexpr size_t kMaxLabels = 1024;
+
+}  // namespace
 
 struct Engine::Impl {
   Impl(std::shared_ptr<const ModelFile> model, const Options& options, const ProgressFn& progress)
@@ -196,6 +202,10 @@ std::vector<float> Engine::score_labels(std::span<const std::vector<int32_t>> pr
                                         std::span<const int32_t> labels, const CancelToken& cancel,
                                         std::span<const int> keep_prefix_tokens, Priority priority) {
   if (labels.empty()) throw Error(ErrorCode::kInvalidArgument, "there are no labels to score");
+  if (labels.size() > kMaxLabels) {
+    throw Error(ErrorCode::kInvalidArgument, std::to_string(labels.size()) + " labels to score; at most " +
+                                                 std::to_string(kMaxLabels) + " can be asked for at a time");
+  }
   impl_->check_ids(labels, "the labels");
   if (!keep_prefix_tokens.empty() && keep_prefix_tokens.size() != prompts.size()) {
     throw Error(ErrorCode::kInvalidArgument, "keep_prefix_tokens must have one number a prompt, or none");

@@ -106,9 +106,9 @@ class Engine {
   };
   std::vector<Score> score(std::span<const ScoreItem> items, const CancelToken& cancel,
                            Priority priority = Priority::kBulk);
-  // Log-probabilities of `labels` as the next token after each prompt, given that it is one of them (only
-  // their rows of the head are computed): [prompts, labels]. keep_prefix_tokens: one a prompt, as in
-  // ScoreItem, or empty.
+  // Log-probabilities of `labels`, at most 1,024, as the next token after each prompt, given that it is one
+  // of them (only their rows of the head are computed): [prompts, labels]. keep_prefix_tokens: one a prompt,
+  // as in ScoreItem, or empty.
   std::vector<float> score_labels(std::span<const std::vector<int32_t>> prompts,
                                   std::span<const int32_t> labels, const CancelToken& cancel,
                                   std::span<const int> keep_prefix_tokens = {},

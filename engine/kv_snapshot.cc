@@ -17,7 +17,7 @@ namespace lectern {
 namespace {
 
 constexpr char kMagic[8] = {'L', 'C', 'T', 'R', 'N', 'K', 'V', '\n'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr uint32_t kMaxLayers = 4096;
 constexpr uint64_t kMaxTokens = 1 << 24;  // beyond any model's context: the header stays below 64 MB
 
@@ -34,10 +34,11 @@ struct FixedHeader {
   float rope_theta;
   float yarn_factor;
   int32_t yarn_original;
+  uint64_t numerics;
   ModelFingerprint model;
 };
 constexpr size_t kChecksumEnd = offsetof(FixedHeader, n_tokens);
-static_assert(sizeof(FixedHeader) == 88 && kChecksumEnd == 24, "no padding");
+static_assert(sizeof(FixedHeader) == 96 && kChecksumEnd == 24, "no padding");
 static_assert(sizeof(KvLayerTypes) == 2);
 
 uint64_t header_bytes(size_t n_layers, size_t n_tokens) {
@@ -57,6 +58,7 @@ std::vector<std::byte> encode_header(const KvGeometry& geometry, std::span<const
                        .rope_theta = geometry.rope_theta,
                        .yarn_factor = geometry.yarn.factor,
                        .yarn_original = geometry.yarn.original_max_position_embeddings,
+                       .numerics = geometry.numerics,
                        .model = geometry.model};
   std::memcpy(fixed.magic, kMagic, sizeof(kMagic));
   std::vector<std::byte> header(header_bytes(geometry.layers.size(), tokens.size()));
@@ -126,7 +128,9 @@ int64_t KvGeometry::bytes_per_token() const {
 
 KvGeometry kv_geometry(const Backend& backend, const ModelFingerprint& model) {
   const Qwen2Config& config = backend.config();
+  const std::string numerics = backend.numerics();
   KvGeometry geometry = {.model = model,
+                         .numerics = fast_hash(std::as_bytes(std::span(numerics))),
                          .n_kv_heads = config.num_key_value_heads,
                          .head_dim = config.head_dim,
                          .rope_theta = config.rope_theta,
@@ -199,6 +203,7 @@ KvSnapshot::KvSnapshot(const std::filesystem::path& path, const KvGeometry& geom
   if (fast_hash(std::span(header).subspan(kChecksumEnd)) != fixed.checksum) corrupt("the header is damaged");
 
   if (fixed.model != geometry.model) foreign("model");
+  if (fixed.numerics != geometry.numerics) foreign("kernel bundle, which rounds differently");
   const size_t layer_bytes = geometry.layers.size() * sizeof(KvLayerTypes);
   if (fixed.block_tokens != kKvPageTokens || fixed.n_layers != geometry.layers.size() ||
       fixed.n_kv_heads != static_cast<uint32_t>(geometry.n_kv_heads) ||

@@ -19,6 +19,7 @@ namespace lectern {
 // What a snapshot and its reader must agree on.
 struct KvGeometry {
   ModelFingerprint model;
+  uint64_t numerics = 0;  // fast_hash of Backend::numerics()
   int n_kv_heads = 0;
   int head_dim = 0;
   float rope_theta = 0;
@@ -41,7 +42,7 @@ void write_kv_snapshot(const std::filesystem::path& path, const KvGeometry& geom
 class KvSnapshot {
  public:
   // Opens the file and checks its header. Throws Error: kNotFound, kIo; kCorrupt for a damaged file or one of
-  // another kind; kUnsupported for a snapshot of another version, model or KV type.
+  // another kind; kUnsupported for a snapshot of another version, model, rounding or KV type.
   KvSnapshot(const std::filesystem::path& path, const KvGeometry& geometry);
 
   const std::vector<int32_t>& tokens() const { return tokens_; }

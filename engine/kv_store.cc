@@ -78,6 +78,7 @@ KvStore::KvStore(const KvStoreOptions& options, Backend& backend, const ModelFin
 fs::path KvStore::path_of(std::span<const int32_t> tokens) const {
   Sha256 hash;
   hash.update(std::as_bytes(std::span(geometry_.model)));
+  hash.update(std::as_bytes(std::span(&geometry_.numerics, 1)));
   hash.update(std::as_bytes(std::span(geometry_.layers)));
   hash.update(std::as_bytes(tokens));
   return options_.folder / (hash.hex_digest() + std::string(kExtension));

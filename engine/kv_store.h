@@ -1,8 +1,8 @@
 // A folder of KV snapshots of bounded size: a beginning that was read once need not be read again, in this
-// process or a later one. A file's name is the hash of the model, the KV type and the tokens, so there is no
-// index that could break, and several processes may use one folder: files appear whole, and a file that one
-// process deletes stays readable to another that has it open. What fails verification is deleted and counts
-// as not there; what cannot be written is not kept. Neither is an error.
+// process or a later one. A file's name is the hash of the model, the rounding, the KV type and the tokens,
+// so there is no index that could break, and several processes may use one folder: files appear whole, and a
+// file that one process deletes stays readable to another that has it open. What fails verification is
+// deleted and counts as not there; what cannot be written is not kept. Neither is an error.
 //
 // The folder holds what the documents say, in a form that can be turned back into text: it is readable by its
 // owner only. Not thread-safe; the backend must outlive the store.

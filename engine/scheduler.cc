@@ -20,6 +20,9 @@ constexpr int kMaxDecodeTokens = 16;
 // eighth of 512 tokens is a short step in which the weights still meet many tokens.
 constexpr int kShareWhileStreaming = 8;
 constexpr int kBulkShare = 4;  // bulk work gets a quarter at least
+// Prompts get no less, however short the steps: a token for bulk work, and for interactive work one more for
+// who has least left than for who came first.
+constexpr int kLeastTokens = 4;
 // Of logits held at a time.
 constexpr size_t kMaxLogitsBytes = size_t{64} << 20;
 
@@ -235,7 +238,7 @@ void Scheduler::plan() {
   rows_left_ = std::max(1, max_rows - n_running * (1 + most_guesses));
 
   const int n_decoding = plan_decoding();
-  const int least = std::max(1, chunk / kShareWhileStreaming);
+  const int least = std::max(kLeastTokens, chunk / kShareWhileStreaming);
   int n_tokens = streaming ? least : std::max(least, chunk - n_decoding);
   const int for_bulk = bulk ? std::max(1, n_tokens / kBulkShare) : 0;
   n_tokens -= share_out(Priority::kInteractive, n_tokens - for_bulk);
@@ -327,8 +330,15 @@ bool Scheduler::reserve(size_t place, Reading& reading) {
     }
     size_t last = jobs_.size() - 1;
     while (last > place && (!jobs_[last]->running || jobs_[last]->task->n_pages() == 0)) --last;
-    if (last == place) return false;
     Job& job = *jobs_[last];
+    if (last == place) {
+      // Nested beginnings may fill the cache. The oldest of all must go on: what it has read besides, it
+      // reads again when it gets there.
+      const int n_own = static_cast<int>(reading.sequence.pages().size());
+      if (place > 0 || &reading != job.readings.front() || job.task->n_pages() == n_own) return false;
+      job.task->keep_only(reading);
+      continue;
+    }
     job.task->put_back();
     job.readings.clear();
     job.running = false;

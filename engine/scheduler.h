@@ -9,13 +9,14 @@
 // interactive generation decodes: its reader gets a token a step (more where guesses are right). Interactive
 // work comes first, but a quarter of the step is bulk work's where there is any. Within a class one half goes
 // to who came first, the other to who has least left: the first is never starved, and a short prompt does not
-// wait behind a long one.
+// wait behind a long one. Steps are never so short that one of these shares comes to nothing.
 //
 // Memory. A request runs once the KV pages that it needs are free, or remembered only by the prefix cache, or
 // held by requests that come after it; the others wait. A generation that grows into a full cache takes the
 // pages of the last request, which is put back: it waits again and reads again what it had read. The order is
 // oldest of all, interactive, bulk, each by arrival: the oldest of all always runs and is never put back, so
-// every request becomes the oldest some day and ends.
+// every request becomes the oldest some day and ends. Where the pages do not suffice for the oldest alone, it
+// lets go the beginnings that its sequences share, and reads them again when their turn comes.
 //
 // Common beginnings. A sequence that begins, for at least a page more than it holds, as one that is being
 // read by an earlier request waits for that one and shares its pages.

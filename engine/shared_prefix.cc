@@ -191,6 +191,13 @@ void SharedPrefixRun::put_back() {
   for (const auto& open : readings_) open->reading.sequence.truncate(0);
 }
 
+void SharedPrefixRun::keep_only(const Reading& reading) {
+  for (Branch& branch : branches_) branch.sequence.truncate(0);
+  for (const auto& open : readings_) {
+    if (&open->reading != &reading) open->reading.sequence.truncate(0);
+  }
+}
+
 void SharedPrefixRun::cancel() {
   throw Error(ErrorCode::kCancelled, "cancelled");
 }

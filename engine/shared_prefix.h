@@ -40,6 +40,7 @@ class SharedPrefixRun final : public Task {
   int max_tokens() const override { return max_tokens_; }
   int n_pages() const override;
   void put_back() override;
+  void keep_only(const Reading& reading) override;
   void cancel() override;
 
  private:

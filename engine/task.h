@@ -72,6 +72,8 @@ class Task {
   virtual int n_pages() const = 0;
   // Lets all pages go. What was in them is read again: the results do not change.
   virtual void put_back() = 0;
+  // Lets all pages go but those of `reading`.
+  virtual void keep_only(const Reading& reading) { static_cast<void>(reading); }
 
   // The request was cancelled: what it then gives, or Error(kCancelled).
   virtual void cancel() = 0;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "apps/cli/bench_clients.h"
 #include "apps/cli/command.h"
 #include "apps/cli/load_model.h"
 #include "base/clock.h"
@@ -26,7 +27,8 @@ namespace {
 struct BenchOptions {
   int prefill = 512;
   int decode = 64;
-  std::string kv_store;  // folder; empty: not measured
+  std::string kv_store;      // folder; empty: not measured
+  std::vector<int> clients;  // who ask at once, a measurement each
 };
 
 // Scoring: chunks judged against one question, as the agent does when it reads a long document.
@@ -207,7 +209,7 @@ int bench_engine(Program& program, const BenchOptions& options) {
   const Stopwatch loading;
   const int64_t kv_tokens =
       std::max(options.prefill + options.decode, 64) + kPrefix + kChunks * (kChunk + kKvPageTokens) + 1024;
-  const auto backend = make_cpu_backend(model, backend_options(program, kv_tokens), out.progress());
+  auto backend = make_cpu_backend(model, backend_options(program, kv_tokens), out.progress());
   const double load_seconds = loading.seconds();
   const Tokenizer tokenizer(model->vocabulary(), model->path().string());
 
@@ -235,15 +237,21 @@ int bench_engine(Program& program, const BenchOptions& options) {
   const double bytes_per_token = static_cast<double>(backend->weight_bytes_per_token()) + kv_bytes;
   const double read_gb_s = 1e-9 * bytes_per_token * speeds.decode_tok_s;
 
+  const std::string description = backend->describe();
+  const BackendOptions used = backend->options();
+  const int64_t kv_bytes_per_token = backend->kv_bytes_per_token();
+  backend.reset();  // the engines below pack the weights for themselves
+  const auto clients = measure_clients(model, used, options.clients, program.cancel);
+
   if (out.json()) {
     Json result = json_result("bench.engine");
     result["model"] = config.name;
     result["quantisation"] = model->quantisation();
-    result["backend"] = backend->describe();
-    result["threads"] = backend->options().n_threads;
+    result["backend"] = description;
+    result["threads"] = used.n_threads;
     result["prefill_tokens"] = options.prefill;
     result["decode_tokens"] = options.decode;
-    result["kv_bytes_per_token"] = backend->kv_bytes_per_token();
+    result["kv_bytes_per_token"] = kv_bytes_per_token;
     result["load_seconds"] = load_seconds;
     result["prefill_tok_s"] = speeds.prefill_tok_s;
     result["decode_tok_s"] = speeds.decode_tok_s;
@@ -251,6 +259,11 @@ int bench_engine(Program& program, const BenchOptions& options) {
     if (!options.kv_store.empty()) {
       result["kept_first_chunks_s"] = speeds.kept_first_chunks_s;
       result["kept_again_chunks_s"] = speeds.kept_again_chunks_s;
+    }
+    for (const ClientSpeed& speed : clients) {
+      result["clients"].push_back({{"clients", speed.n_clients},
+                                   {"alone_tok_s", speed.alone_tok_s},
+                                   {"together_tok_s", speed.together_tok_s}});
     }
     result["prefill_gops"] = prefill_gops;
     result["decode_bytes_per_token"] = bytes_per_token;
@@ -263,7 +276,7 @@ int bench_engine(Program& program, const BenchOptions& options) {
     return kExitFound;
   }
   const auto percent = [](double share) { return with_digits(100 * share, 0) + " %"; };
-  out.print_line(config.name + ", " + model->quantisation() + " on " + backend->describe() + ", loaded in " +
+  out.print_line(config.name + ", " + model->quantisation() + " on " + description + ", loaded in " +
                  format_seconds(load_seconds));
   out.print_line("prefill  " + with_digits(speeds.prefill_tok_s, 1) + " tokens/s (" +
                  std::to_string(options.prefill) + " tokens), " + with_digits(prefill_gops, 0) +
@@ -283,6 +296,13 @@ int bench_engine(Program& program, const BenchOptions& options) {
                    " read and written to disk, " + with_digits(speeds.kept_again_chunks_s, 2) +
                    " asked again");
   }
+  for (const ClientSpeed& speed : clients) {
+    out.print_line(
+        "clients  " + std::to_string(speed.n_clients) + " at once: " + with_digits(speed.together_tok_s, 1) +
+        " new tokens/s, one after the other " + with_digits(speed.alone_tok_s, 1) + ": " +
+        with_digits(speed.together_tok_s / speed.alone_tok_s, 2) + " times as fast (prompts of " +
+        std::to_string(kClientPrompt) + " tokens, answers of " + std::to_string(kClientAnswer) + ")");
+  }
   return kExitFound;
 }
 
@@ -297,6 +317,11 @@ void register_bench_engine(CLI::App& bench, Program& program) {
   command->add_option("--decode", options->decode, "Tokens to decode after it")->capture_default_str();
   command->add_option("--kv-store", options->kv_store,
                       "Also measure chunks whose KV is kept on disk: an empty folder for it");
+  command
+      ->add_option("--clients", options->clients,
+                   "Also measure so many clients that ask at once, such as 1,4,16")
+      ->delimiter(',')
+      ->check(CLI::Range(1, kMostClients));
   add_model_options(command, program.options);
   add_output_options(command, program.options);
   program.on_run(command, [&program, options] { return bench_engine(program, *options); });

@@ -8,12 +8,12 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "base/thread_pool.h"
 
 namespace lectern::cli {
 namespace {
 
 constexpr uint64_t kMaxSettingsBytes = 1 << 20;
-constexpr int kMaxThreads = 1024;
 
 struct Settings {
   std::optional<std::string> model;
@@ -25,7 +25,7 @@ struct Settings {
 [[noreturn]] void bad_threads(const std::string& origin) {
   throw Error(ErrorCode::kInvalidArgument,
               origin + ": threads must be a whole number from 0 (one per processor) to " +
-                  std::to_string(kMaxThreads));
+                  std::to_string(ThreadPool::kMaxThreads));
 }
 
 bool is_kv_type(const std::string& name) {
@@ -48,7 +48,8 @@ Settings from_environment() {
   if (const auto threads = value("LECTERN_THREADS")) {
     int n = 0;
     const auto [end, error] = std::from_chars(threads->data(), threads->data() + threads->size(), n);
-    if (error != std::errc() || end != threads->data() + threads->size() || n < 0 || n > kMaxThreads)
+    if (error != std::errc() || end != threads->data() + threads->size() || n < 0 ||
+        n > ThreadPool::kMaxThreads)
       bad_threads("LECTERN_THREADS=" + *threads);
     settings.threads = n;
   }
@@ -74,7 +75,7 @@ Settings from_file(const std::filesystem::path& path) {
       settings.collection = (path.parent_path() / value.get<std::string>()).string();
     } else if (key == "threads" && value.is_number_integer()) {
       const auto n = value.get<int64_t>();
-      if (n < 0 || n > kMaxThreads) bad_threads(path.string());
+      if (n < 0 || n > ThreadPool::kMaxThreads) bad_threads(path.string());
       settings.threads = static_cast<int>(n);
     } else if (key == "kv" && value.is_string()) {
       settings.kv = value.get<std::string>();
@@ -119,7 +120,7 @@ void add_model_options(CLI::App* command, SharedOptions& options) {
   command->add_option("-m,--model", options.model,
                       "Model: an id of `lectern models`, or the path of a .gguf file or model folder");
   command->add_option("-t,--threads", options.threads, "Threads; 0: one per processor")
-      ->check(CLI::Range(0, kMaxThreads));
+      ->check(CLI::Range(0, ThreadPool::kMaxThreads));
   command
       ->add_option("--kv", options.kv,
                    "How the KV cache is kept: f16 (default), or int8, 0.6 times the memory")

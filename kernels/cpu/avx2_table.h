@@ -13,6 +13,7 @@ constexpr KernelTable avx2_table(const char* name, uint32_t required_features,
   return {
       .name = name,
       .required_features = required_features,
+      .numerics = "avx2",
       .row_tile_bytes = avx2::row_tile_bytes,
       .pack = avx2::pack,
       .activation_bytes = avx2::activation_bytes,

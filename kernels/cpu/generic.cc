@@ -251,6 +251,7 @@ float softmax(float* x, int64_t n) {
 constinit const KernelTable kGenericKernels = {
     .name = "generic",
     .required_features = 0,
+    .numerics = "generic",
     .row_tile_bytes = row_tile_bytes,
     .pack = pack,
     .activation_bytes = activation_bytes,

@@ -60,6 +60,8 @@ struct AttentionArgs {
 struct KernelTable {
   const char* name;
   uint32_t required_features;  // bits of cpu_features.h
+  // Whose results this bundle's equal bit for bit; other names round differently.
+  const char* numerics;
 
   // Weights. row_tile_bytes is a multiple of 64. `pack` writes the row tiles [tile_begin, tile_end) of a
   // matrix of `rows` rows; src and dst (64-byte aligned, row_tile_bytes a tile) are the starts of the whole

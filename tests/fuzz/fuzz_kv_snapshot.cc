@@ -34,6 +34,7 @@ class Sink final : public Backend {
   void import_kv(KvPageId, int n, const std::byte* in) override {
     for (int64_t i = 0; i < n * kv_bytes_per_token(); ++i) sum_ = sum_ + std::to_integer<uint64_t>(in[i]);
   }
+  std::string numerics() const override { return "sink"; }
   uint64_t weight_bytes_per_token() const override { return 0; }
   void forward(const ForwardBatch&, std::vector<float>&, const CancelToken&) override {}
   void set_tap(ActivationTap) override {}
@@ -71,14 +72,14 @@ void put_checksum(std::vector<uint8_t>& content, size_t begin, size_t end, size_
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Sink backend;
   read_snapshot({data, size}, backend);
-  if (size < 88) return 0;
+  if (size < 96) return 0;
   std::vector<uint8_t> content(data, data + size);
   uint64_t n_tokens = 0;
   uint32_t n_layers = 0;
   std::memcpy(&n_tokens, data + 24, sizeof(n_tokens));
   std::memcpy(&n_layers, data + 32, sizeof(n_layers));
   if (n_tokens > size || n_layers > size) return 0;
-  size_t at = 88 + n_layers * size_t{2} + n_tokens * 4;
+  size_t at = 96 + n_layers * size_t{2} + n_tokens * 4;
   put_checksum(content, 24, at, 16);
   for (uint64_t begin = 0; begin < n_tokens && at < size; begin += kKvPageTokens) {
     const size_t bytes = std::min<uint64_t>(kKvPageTokens, n_tokens - begin) *

@@ -30,6 +30,7 @@ class RecordingBackend final : public Backend {
   int64_t kv_bytes_per_token() const override { return inner_->kv_bytes_per_token(); }
   void export_kv(KvPageId page, int n, std::byte* out) override { inner_->export_kv(page, n, out); }
   void import_kv(KvPageId page, int n, const std::byte* in) override { inner_->import_kv(page, n, in); }
+  std::string numerics() const override { return inner_->numerics(); }
   uint64_t weight_bytes_per_token() const override { return inner_->weight_bytes_per_token(); }
   void set_tap(ActivationTap tap) override { inner_->set_tap(std::move(tap)); }
 

@@ -1,8 +1,14 @@
 #include "base/thread_pool.h"
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <fstream>
 #include <stdexcept>
 
+#include "base/error.h"
 #include "tests/support/catch.h"
 
 using namespace lectern;
@@ -31,4 +37,30 @@ TEST_CASE("ThreadPool hands the first exception to the caller and goes on workin
   std::atomic<int> sum{0};
   pool.run(4, [&](int index, int) { sum += index; });
   CHECK(sum == 6);
+}
+
+TEST_CASE("ThreadPool that the system denies its threads is an error, not the end of the program") {
+  rlim_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const rlim_t mapped = pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE));
+  if (mapped > rlim_t{1} << 40) LECTERN_SKIP("a sanitizer's shadow does not stand a limit on memory");
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_AS, &limit);
+    limit.rlim_cur = mapped + (rlim_t{64} << 20);  // the stacks of some threads
+    ::setrlimit(RLIMIT_AS, &limit);
+    int code = 1;
+    try {
+      const ThreadPool pool(1000);
+    } catch (const Error& error) {
+      code = error.code() == ErrorCode::kResourceExhausted ? 0 : 2;
+    }
+    ::_exit(code);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
 }

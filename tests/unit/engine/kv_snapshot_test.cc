@@ -101,7 +101,7 @@ TEST_CASE("A snapshot that is damaged anywhere is refused") {
     return code == ErrorCode::kCorrupt || code == ErrorCode::kUnsupported;
   };
   SECTION("cut off") {
-    for (const size_t size : {size_t{0}, size_t{7}, size_t{87}, size_t{88}, size_t{100}, size_t{700},
+    for (const size_t size : {size_t{0}, size_t{7}, size_t{95}, size_t{96}, size_t{100}, size_t{700},
                               whole.size() - 9, whole.size() - 1}) {
       CAPTURE(size);
       CHECK(refused(whole.substr(0, size)));
@@ -137,7 +137,7 @@ TEST_CASE("A header that lies about its sizes is refused before anything is allo
     std::string content = whole;
     std::memcpy(content.data() + at, &value, sizeof(value));
     // As an attacker would: the checksum of the header is right, as far as the header reaches.
-    const auto header = std::as_bytes(std::span(content)).subspan(24, 88 - 24 + 6 + 200 * 4);
+    const auto header = std::as_bytes(std::span(content)).subspan(24, 96 - 24 + 6 + 200 * 4);
     const uint64_t checksum = fast_hash(header);
     std::memcpy(content.data() + 16, &checksum, sizeof(checksum));
     write_file_atomically(fixture.path(), content);
@@ -151,24 +151,28 @@ TEST_CASE("A header that lies about its sizes is refused before anything is allo
     const ErrorCode code = with(32, n);
     CHECK((code == ErrorCode::kCorrupt || code == ErrorCode::kUnsupported));
   }
-  CHECK(with(8, uint32_t{2}) == ErrorCode::kUnsupported);    // version
+  CHECK(with(8, uint32_t{1}) == ErrorCode::kUnsupported);    // version
   CHECK(with(12, uint32_t{64}) == ErrorCode::kUnsupported);  // tokens a block
   CHECK(with(36, uint32_t{1}) == ErrorCode::kUnsupported);   // KV heads
   CHECK(with(40, ~uint32_t{0}) == ErrorCode::kUnsupported);  // head size
   CHECK(with(44, 1e6f) == ErrorCode::kUnsupported);          // rope
   CHECK(with(48, 4.0f) == ErrorCode::kUnsupported);
   CHECK(with(52, 32768) == ErrorCode::kUnsupported);
-  CHECK(with(88, uint8_t{1}) == ErrorCode::kUnsupported);  // KV type of a layer
-  CHECK(with(88, uint8_t{77}) == ErrorCode::kUnsupported);
+  CHECK(with(56, uint64_t{1}) == ErrorCode::kUnsupported);  // numerics
+  CHECK(with(96, uint8_t{1}) == ErrorCode::kUnsupported);   // KV type of a layer
+  CHECK(with(96, uint8_t{77}) == ErrorCode::kUnsupported);
 }
 
-TEST_CASE("A snapshot of another model or KV type is refused as such") {
+TEST_CASE("A snapshot of another model, rounding or KV type is refused as such") {
   Fixture fixture(KvType::kF16, 20);
   fixture.write();
   const auto refuses = [&](Fixture other) {
     return code_of([&] { read_whole(fixture, other.geometry); }) == ErrorCode::kUnsupported;
   };
   CHECK_FALSE(refuses(Fixture(KvType::kF16, 1)));
+  KvGeometry other_rounding = fixture.geometry;
+  other_rounding.numerics += 1;
+  CHECK(code_of([&] { read_whole(fixture, other_rounding); }) == ErrorCode::kUnsupported);
   CHECK(refuses(Fixture(KvType::kInt8, 1)));
   CHECK(refuses(Fixture(KvType::kF16, 1, make_tiny_model(tiny_config(), DType::kF32, 2))));
   CHECK(refuses(Fixture(KvType::kF16, 1, make_tiny_model(tiny_config(), DType::kF16))));

@@ -270,6 +270,25 @@ TEST_CASE("Interactive work gets three quarters of the step however much bulk wo
   for (int i = 0; i < 5; ++i) CHECK(tokens_of(fixture.step(), prompt) == kChunk * 3 / 4);
 }
 
+TEST_CASE("However short the steps are nobody is starved") {
+  const int chunk = GENERATE(1, 2, 4, 7, 15, 31);
+  Fixture fixture(4096, chunk);
+  const bool streaming = GENERATE(false, true);  // while somebody reads an answer
+  INFO("steps of " << chunk << ", streaming " << streaming);
+  if (streaming) {
+    fixture.generate({1, 2}, 1000);
+    for (int i = 0; i < 3; ++i) fixture.step();
+  }
+  const Request& bulk = fixture.score({{some_tokens(900, 20), 1}});
+  for (int i = 1; i < 6; ++i) fixture.score({{some_tokens(900, 20 + i), 1}});
+  const Request& long_one = fixture.generate(some_tokens(900, 2), 1);
+  const Request& short_one = fixture.generate(some_tokens(20, 3), 1);
+  for (int i = 0; i < 20; ++i) fixture.step();
+  CHECK(bulk.task->n_tokens_left() <= 900 - 20);
+  CHECK(long_one.task->n_tokens_left() <= 900 - 20);
+  CHECK(short_one.ended);
+}
+
 TEST_CASE("Scoring in pieces lets a generation through at every step") {
   Fixture fixture;
   std::vector<PrefixItem> items;

@@ -17,6 +17,8 @@ void check_equal_to_avx2(std::string_view name) {
   const KernelTable* narrow = runnable("avx2");
   const KernelTable* wide = runnable(name);
   if (narrow == nullptr || wide == nullptr) LECTERN_SKIP("this processor cannot run both bundles");
+  CHECK(std::string_view(wide->numerics) == narrow->numerics);
+  CHECK(std::string_view(wide->numerics) != runnable("generic")->numerics);
   for (uint32_t seed = 0; seed < 400; ++seed) {
     const RandomProduct product(seed);
     INFO(product.describe());
