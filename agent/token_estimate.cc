@@ -18,7 +18,8 @@ bool is_ascii_letter(char32_t c) {
 
 int64_t sixths_of(char32_t c) {
   if (c < 0x80) return kSixths;             // digits, signs, line breaks
-  if (c < 0x530) return kSixths;            // Latin, Greek, Cyrillic
+  if (c >= 0x370 && c < 0x400) return 9;    // Greek
+  if (c < 0x530) return kSixths;            // Latin, Cyrillic
   if (c >= 0x2E80 && c < 0xFB00) return 9;  // Han, Kana, Hangul and their marks
   if (c >= 0xFF00 && c < 0xFFF0) return 9;  // full-width forms
   if (c >= 0x10000) return 4 * kSixths;
