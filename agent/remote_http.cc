@@ -162,7 +162,7 @@ struct RemoteHttp::Transfer {
     bytes += data.size();
     too_long = bytes > max_bytes;
     if (too_long) return false;
-    if (reply.status < 200 || reply.status > 299) {
+    if (!reply.is_success()) {
       reply.body += data.substr(0, kMaxErrorBytes - std::min(kMaxErrorBytes, reply.body.size()));
     } else if (!*on_body) {
       reply.body += data;

@@ -40,6 +40,8 @@ struct HttpReply {
   int status = 0;
   std::string body;  // empty where `on_body` took it; of an error the first 64 KiB
   std::string content_type;
+
+  bool is_success() const { return status >= 200 && status < 300; }
 };
 
 class RemoteHttp {

@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <climits>
-#include <cmath>
-#include <exception>
-#include <thread>
 
 #include "agent/remote_reply.h"
 #include "agent/reply_json.h"
@@ -22,7 +19,6 @@ constexpr int kTokensOfTemplate = 32;
 // No token is longer in practice; a reply beyond it comes from a server that ignores max_tokens.
 constexpr size_t kMaxBytesOfToken = 64;
 constexpr size_t kMaxCounts = 20'000;  // remembered token counts
-constexpr int kTopLogprobs = 20;       // the most that the protocol allows
 
 const char* role_name(LmMessage::Role role) {
   return role == LmMessage::Role::kSystem ? "system" : role == LmMessage::Role::kUser ? "user" : "assistant";
@@ -68,46 +64,31 @@ std::string format_instruction(const LmRequest& request) {
   return text;
 }
 
-bool is_success(const HttpReply& reply) {
-  return reply.status >= 200 && reply.status < 300;
-}
-
-// The server understood who asks and for what, and does not take the request as it is. llama-cpp-python
-// answers 500 to fields that it does not support.
-bool is_refusal(int status) {
-  return status == 400 || status == 415 || status == 422 || status == 500 || status == 501;
-}
-
-std::string plain_text(const LmRequest& request) {
-  std::string text;
-  for (const LmMessage& message : request.messages) text += message.content + "\n\n";
-  return text + request.assistant_prefix;
-}
-
 }  // namespace
 
-// Holds one of the places for requests under way.
-class RemoteLanguageModel::Slot {
- public:
-  Slot(RemoteLanguageModel& model, const CancelToken& cancel) : model_(model) {
-    std::unique_lock lock(model.mutex_);
-    while (model.n_running_ >= model.max_concurrent_) {
-      cancel.throw_if_cancelled();
-      model.slot_free_.wait_for(lock, std::chrono::milliseconds(20));
-    }
-    ++model.n_running_;
+LmRequest RemoteLanguageModel::with_prefix_in_words(LmRequest request) {
+  if (!request.assistant_prefix.empty()) {
+    instruct(request.messages,
+             "Your reply has already begun. Continue it from here, without repeating it:\n" +
+                 request.assistant_prefix);
   }
-  ~Slot() {
-    const std::lock_guard lock(model_.mutex_);
-    --model_.n_running_;
-    model_.slot_free_.notify_one();
-  }
-  Slot(const Slot&) = delete;
-  Slot& operator=(const Slot&) = delete;
+  return request;
+}
 
- private:
-  RemoteLanguageModel& model_;
-};
+RemoteLanguageModel::Slot::Slot(RemoteLanguageModel& model, const CancelToken& cancel) : model_(model) {
+  std::unique_lock lock(model.mutex_);
+  while (model.n_running_ >= model.max_concurrent_) {
+    cancel.throw_if_cancelled();
+    model.slot_free_.wait_for(lock, std::chrono::milliseconds(20));
+  }
+  ++model.n_running_;
+}
+
+RemoteLanguageModel::Slot::~Slot() {
+  const std::lock_guard lock(model_.mutex_);
+  --model_.n_running_;
+  model_.slot_free_.notify_one();
+}
 
 struct RemoteLanguageModel::Completion {
   LmReply reply;
@@ -249,7 +230,7 @@ RemoteLanguageModel::Completion RemoteLanguageModel::complete(Json body, const L
     return reader.feed(bytes, content_type);
   };
   out.http = post(where.path.c_str(), std::move(body), on_body, cancel);
-  if (!is_success(out.http)) return out;
+  if (!out.http.is_success()) return out;
   reader.finish();
   if (!reader.server_error().empty()) {
     throw Error(ErrorCode::kUnavailable, http_.shown_url(where) + ": the server reports an error: " +
@@ -268,13 +249,9 @@ RemoteLanguageModel::Completion RemoteLanguageModel::complete(Json body, const L
 LmReply RemoteLanguageModel::chat(const LmRequest& request, const LmTextCallback& on_text,
                                   const CancelToken& cancel) {
   if (request.json_schema || !request.choices.empty()) return chat_structured(request, on_text, cancel);
-  LmRequest sent = request;
-  if (!request.assistant_prefix.empty()) {
-    instruct(sent.messages, "Your reply has already begun. Continue it from here, without repeating it:\n" +
-                                request.assistant_prefix);
-  }
+  const LmRequest sent = with_prefix_in_words(request);
   const Completion done = complete(body_of(sent), sent, on_text, cancel);
-  if (!is_success(done.http)) throw_http_error(http_, {.path = "/chat/completions", .body = {}}, done.http);
+  if (!done.http.is_success()) throw_http_error(http_, {.path = "/chat/completions", .body = {}}, done.http);
   return done.reply;
 }
 
@@ -304,8 +281,8 @@ LmReply RemoteLanguageModel::chat_structured(const LmRequest& request, const LmT
     };
 
     Completion done = complete(std::move(body), sent, {}, cancel);
-    if (!is_success(done.http)) {
-      if (!is_refusal(done.http.status) || mode == JsonMode::kPrompt)
+    if (!done.http.is_success()) {
+      if (!is_refusal(done.http) || mode == JsonMode::kPrompt)
         throw_http_error(http_, {.path = "/chat/completions", .body = {}}, done.http);
       mode = next(mode);
       continue;
@@ -318,7 +295,9 @@ LmReply RemoteLanguageModel::chat_structured(const LmRequest& request, const LmT
     total.text = structured_text(request, done.reply.text);
     if (!total.text.empty()) {
       total.truncated = false;  // it is whole
-      if (mode > json_mode_.load()) json_mode_ = mode;
+      // Choices leave out json_object, which may work.
+      const JsonMode known = is_choice && mode == JsonMode::kPrompt ? JsonMode::kObject : mode;
+      if (known > json_mode_.load()) json_mode_ = known;
       break;
     }
     if (total.truncated && request.json_schema) {
@@ -342,134 +321,6 @@ LmReply RemoteLanguageModel::chat_structured(const LmRequest& request, const LmT
   }
   if (on_text) on_text(total.text);
   return total;
-}
-
-// --- Scores ---
-
-std::vector<double> RemoteLanguageModel::score(std::span<const LmRequest> requests,
-                                               std::string_view continuation, const CancelToken& cancel) {
-  std::vector<double> out(requests.size());
-  if (requests.empty()) return out;
-  out[0] = score_one(requests[0], continuation, cancel);  // finds out what the server offers
-  std::atomic<size_t> next{1};
-  std::exception_ptr failure;
-  std::mutex failure_mutex;
-  const auto work = [&] {
-    try {
-      for (size_t i = next++; i < requests.size(); i = next++)
-        out[i] = score_one(requests[i], continuation, cancel);
-    } catch (...) {
-      next = requests.size();
-      const std::lock_guard lock(failure_mutex);
-      if (!failure) failure = std::current_exception();
-    }
-  };
-  {
-    std::vector<std::jthread> others;
-    const size_t n = std::min<size_t>(static_cast<size_t>(max_concurrent_), requests.size() - 1);
-    for (size_t i = 1; i < n; ++i) others.emplace_back(work);
-    work();
-  }
-  if (failure) std::rethrow_exception(failure);
-  return out;
-}
-
-double RemoteLanguageModel::score_one(const LmRequest& request, std::string_view continuation,
-                                      const CancelToken& cancel) {
-  if (continuation.empty()) return 0;
-  if (score_mode_ == ScoreMode::kUnknown)
-    score_mode_ = echoes_soundly(cancel) ? ScoreMode::kEcho : ScoreMode::kFirstToken;
-  if (score_mode_ == ScoreMode::kEcho) {
-    if (const auto score = score_by_echo(plain_text(request), continuation, cancel)) return *score;
-    score_mode_ = ScoreMode::kFirstToken;
-  }
-  const bool one_word = continuation.size() <= 16 && continuation.find_last_of(" \n\t") == std::string::npos;
-  if (score_mode_ == ScoreMode::kFirstToken && one_word) {
-    if (const auto score = score_first_token(request, continuation, cancel)) return *score;
-    score_mode_ = ScoreMode::kNone;
-  }
-  throw Error(ErrorCode::kUnsupported, http_.shown_url({.path = "", .body = {}}) +
-                                           ": the server gives no log-probabilities that texts can be scored "
-                                           "with; use llama.cpp or vLLM, or a local model");
-}
-
-// Some servers give each token the probabilities of the place after it (llama-cpp-python 0.3.36). Every model
-// goes on with a sequence that it has just read, so a low score for that shows it.
-bool RemoteLanguageModel::echoes_soundly(const CancelToken& cancel) {
-  constexpr double kSureMeanLogProbability = -1.5;
-  const std::string sequence = " one two three four five six seven eight nine ten";
-  const std::optional<double> score = score_by_echo("Count:" + sequence, sequence, cancel);
-  return score && *score > kSureMeanLogProbability;
-}
-
-std::optional<double> RemoteLanguageModel::score_by_echo(const std::string& prompt,
-                                                         std::string_view continuation,
-                                                         const CancelToken& cancel) {
-  const std::string whole = utf8::repair(prompt + std::string(continuation));
-  const Slot slot(*this, cancel);
-  const HttpRequest where{.path = "/completions",
-                          .body = Json{{"model", info_.name},
-                                       {"prompt", whole},
-                                       {"max_tokens", 1},
-                                       {"temperature", 0},
-                                       {"echo", true},
-                                       {"logprobs", 1}},
-                          .may_be_refused = true};
-  const HttpReply reply = http_.send(where, {}, cancel);
-  if (is_refusal(reply.status) || reply.status == 404 || reply.status == 405) return std::nullopt;
-  if (!is_success(reply)) throw_http_error(http_, where, reply);
-  const Json body = parse_json(reply.body, http_.shown_url(where) + ": the reply");
-  const Json& logprobs = field(element(field(body, "choices"), 0), "logprobs");
-  const std::vector<double> values = numbers_of(field(logprobs, "token_logprobs"));
-  const std::vector<double> offsets = numbers_of(field(logprobs, "text_offset"));
-  if (values.empty() || values.size() != offsets.size()) return std::nullopt;
-  // Offsets count characters. A token that reaches over the border belongs to the continuation, and the token
-  // that had to be generated does not.
-  const auto begin = static_cast<double>(utf8::count(prompt)), end = static_cast<double>(utf8::count(whole));
-  if (offsets.front() >= begin && begin > 0) return std::nullopt;  // it did not echo
-  double sum = 0;
-  int n = 0;
-  for (size_t i = 0; i < values.size() && offsets[i] < end; ++i) {
-    const double token_end = i + 1 < offsets.size() ? offsets[i + 1] : end;
-    if (token_end <= begin) continue;
-    sum += values[i];
-    ++n;
-  }
-  if (n == 0) return std::nullopt;
-  return sum / n;
-}
-
-std::optional<double> RemoteLanguageModel::score_first_token(const LmRequest& request,
-                                                             std::string_view continuation,
-                                                             const CancelToken& cancel) {
-  LmRequest sent = request;
-  sent.max_new_tokens = 1;
-  if (!request.assistant_prefix.empty())
-    instruct(sent.messages, "Your reply has already begun. Continue it from here, without repeating it:\n" +
-                                request.assistant_prefix);
-  Json body = body_of(sent);
-  body["logprobs"] = true;
-  body["top_logprobs"] = kTopLogprobs;
-  const Slot slot(*this, cancel);
-  const HttpRequest where{.path = "/chat/completions", .body = {}};
-  const HttpReply reply = post(where.path.c_str(), std::move(body), {}, cancel);
-  if (is_refusal(reply.status)) return std::nullopt;
-  if (!is_success(reply)) throw_http_error(http_, where, reply);
-  const Json answer = parse_json(reply.body, http_.shown_url(where) + ": the reply");
-  const Json& first = element(field(field(element(field(answer, "choices"), 0), "logprobs"), "content"), 0);
-  const Json& top = field(first, "top_logprobs");
-  if (!top.is_array() || top.empty()) return std::nullopt;
-  double best = -INFINITY, least = 0;
-  for (const Json& item : top) {
-    std::string token = text_of(field(item, "token"));
-    token.erase(0, std::min(token.find_first_not_of(' '), token.size()));
-    const Json& logprob = field(item, "logprob");
-    if (!logprob.is_number()) continue;
-    least = std::min(least, logprob.get<double>());
-    if (!token.empty() && continuation.starts_with(token)) best = std::max(best, logprob.get<double>());
-  }
-  return std::isfinite(best) ? best
-                             : least;  // not among the likeliest: at most as likely as the last of them
 }
 
 }  // namespace lectern

@@ -63,8 +63,20 @@ class RemoteLanguageModel : public LanguageModel {
   enum class Tokenizer { kNone, kLlamaCpp, kLlamaCppPython };
 
   struct Completion;
-  class Slot;
 
+  // Holds one of the places for requests under way.
+  class Slot {
+   public:
+    Slot(RemoteLanguageModel& model, const CancelToken& cancel);  // waits for it; throws Error(kCancelled)
+    ~Slot();
+    Slot(const Slot&) = delete;
+    Slot& operator=(const Slot&) = delete;
+
+   private:
+    RemoteLanguageModel& model_;
+  };
+
+  static LmRequest with_prefix_in_words(LmRequest request);
   Completion complete(Json body, const LmRequest& request, const LmTextCallback& on_text,
                       const CancelToken& cancel);
   HttpReply post(const char* path, Json body, const RemoteHttp::OnBody& on_body, const CancelToken& cancel);

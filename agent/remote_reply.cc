@@ -14,6 +14,14 @@ constexpr size_t kMaxEventBytes = 1 << 20;
 
 const Json kNothing;
 
+Json parse_reply(std::string_view text, const std::string& origin) {
+  try {
+    return parse_json(text, origin + ": the reply");
+  } catch (const Error& error) {
+    throw Error(error.code(), std::string(error.what()) + "; is this an OpenAI-compatible server?");
+  }
+}
+
 std::string folded(std::string_view text) {
   const char* const around = " \t\r\n\"'`*.";
   const size_t begin = text.find_first_not_of(around);
@@ -99,7 +107,7 @@ void ChatReplyReader::finish() {
                     ": the server closed the connection in the middle of the reply; ask again, and look "
                     "at the server's own log");
   }
-  const Json reply = parse_json(whole_, origin_ + ": the reply");
+  const Json reply = parse_reply(whole_, origin_);
   if (has_error(reply)) return;
   const Json& choice = element(field(reply, "choices"), 0);
   const Json& message = field(choice, "message");
@@ -118,7 +126,7 @@ bool ChatReplyReader::on_event(std::string_view data) {
     done_ = true;
     return false;
   }
-  const Json event = parse_json(data, origin_ + ": an event of the stream");
+  const Json event = parse_reply(data, origin_);
   if (has_error(event)) return false;
   read_usage(event);
   const Json& choice = element(field(event, "choices"), 0);

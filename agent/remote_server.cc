@@ -99,6 +99,11 @@ double billions_in_name(const std::string& name) {
   return 0;
 }
 
+bool is_refusal(const HttpReply& reply) {
+  const int status = reply.status;
+  return status == 400 || status == 415 || status == 422 || status == 500 || status == 501;
+}
+
 void throw_http_error(const RemoteHttp& http, const HttpRequest& request, const HttpReply& reply) {
   std::string said = reply.body;
   try {

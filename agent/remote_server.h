@@ -21,6 +21,10 @@ RemoteModelInfo ask_about_model(RemoteHttp& http, const std::string& model, cons
 // Billions in a name such as "qwen2.5-coder-0.5b-instruct"; 0 when there are none.
 double billions_in_name(const std::string& name);
 
+// The server does not take the request as it is, and may take another. llama-cpp-python answers 500 to fields
+// that it does not support.
+bool is_refusal(const HttpReply& reply);
+
 // The Error for a reply that is not 2xx: what the server said, and what to do.
 [[noreturn]] void throw_http_error(const RemoteHttp& http, const HttpRequest& request,
                                    const HttpReply& reply);
