@@ -34,6 +34,7 @@ std::string part_of(CURLU* url, CURLUPart part) {
 
 struct ParsedUrl {
   std::string root, path;
+  bool is_local = false;
 };
 
 ParsedUrl parse_url(const std::string& text) {
@@ -54,8 +55,10 @@ ParsedUrl parse_url(const std::string& text) {
   if (!part_of(url.get(), CURLUPART_QUERY).empty() || !part_of(url.get(), CURLUPART_FRAGMENT).empty())
     fail("has a query or fragment");
   ParsedUrl parsed;
+  const std::string host = part_of(url.get(), CURLUPART_HOST);
   const std::string port = part_of(url.get(), CURLUPART_PORT);
-  parsed.root = scheme + "://" + part_of(url.get(), CURLUPART_HOST) + (port.empty() ? "" : ":" + port);
+  parsed.root = scheme + "://" + host + (port.empty() ? "" : ":" + port);
+  parsed.is_local = host == "localhost" || host == "[::1]" || host.starts_with("127.");
   parsed.path = part_of(url.get(), CURLUPART_PATH);
   while (parsed.path.ends_with('/')) parsed.path.pop_back();
   if (parsed.path.empty()) parsed.path = "/v1";
@@ -191,6 +194,7 @@ RemoteHttp::RemoteHttp(const std::string& url, std::string api_key, const HttpLi
     : api_key_(std::move(api_key)), limits_(limits) {
   const ParsedUrl parsed = parse_url(url);
   url_ = parsed.root + parsed.path;
+  is_local_ = parsed.is_local;
   // Servers with endpoints beside the API have it at /v1.
   root_ = parsed.path.ends_with("/v1") ? url_.substr(0, url_.size() - 3) : url_;
   if (std::any_of(api_key_.begin(), api_key_.end(), [](char c) { return c <= ' ' || c > '~'; })) {
@@ -287,6 +291,7 @@ RemoteHttp::Transfer RemoteHttp::attempt(const HttpRequest& request, const std::
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);  // the key goes nowhere else
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  if (is_local_) curl_easy_setopt(easy, CURLOPT_PROXY, "");  // no proxy reaches this machine
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limits_.connect_seconds * 1000));
   curl_easy_setopt(easy, CURLOPT_USERAGENT, "lectern");
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers.list);

@@ -73,6 +73,7 @@ class RemoteHttp {
   std::unique_ptr<Connection> take_connection();
 
   std::string url_, root_;  // without a "/" at the end
+  bool is_local_ = false;
   std::string api_key_;
   HttpLimits limits_;
   std::mutex mutex_;
