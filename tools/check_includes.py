@@ -36,7 +36,7 @@ LIBRARIES = [
     ("nlohmann/*", ["base/json.h"]),
     ("archive*.h", ["retrieval/archive*", "models/pip_download*"]),
     ("pugixml.hpp", ["retrieval/extract*", "retrieval/archive*", "retrieval/xml*", "retrieval/html*"]),
-    ("curl/*", ["models/http_download*"]),
+    ("curl/*", ["models/http_download*", "agent/remote_http*"]),
     ("CLI/*", ["apps/cli/*"]),
     ("immintrin.h", ["kernels/cpu/*"]),
     ("cuda*", ["kernels/cuda/*", "engine/cuda_backend*"]),

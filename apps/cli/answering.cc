@@ -1,10 +1,7 @@
 #include "apps/cli/answering.h"
 
 #include "agent/collection_source.h"
-#include "agent/engine_language_model.h"
-#include "apps/cli/load_model.h"
 #include "apps/cli/passages.h"
-#include "models/registry.h"
 
 namespace lectern::cli {
 namespace {
@@ -81,8 +78,7 @@ std::unique_ptr<Answerer> Answerer::open(Program& program, const std::string& fo
                                          const AnswerOptions& options) {
   std::unique_ptr<Answerer> self(new Answerer);
   self->options_ = options;
-  self->model_name_ = cli::model_name(program);
-  resolve_model(self->model_name_);  // a model that is missing is said before any document is read
+  check_model(program);  // a model that is missing is said before any document is read
   self->target_ = find_target(program, folder);
   const bool may_create = !self->target_.folder.empty() && !options.no_index;
   self->collection_ = may_create ? open_or_create(self->target_) : open_existing(self->target_);
@@ -92,7 +88,7 @@ std::unique_ptr<Answerer> Answerer::open(Program& program, const std::string& fo
     program.output().nothing("no documents in " + printable(where.string()));
     return nullptr;
   }
-  self->engine_ = load_model(program);
+  self->model_ = open_model(program);
   return self;
 }
 
@@ -103,7 +99,6 @@ void Answerer::refresh(Program& program) {
 Answer Answerer::answer(Program& program, const AskRequest& request, const AnswerEvents& events,
                         const CancelToken& cancel) {
   Output& out = program.output();
-  EngineLanguageModel model(*engine_, model_name_);
   CollectionSource source(*collection_);
   bool at_line_start = true;
   AskEvents ask_events;
@@ -124,7 +119,7 @@ Answer Answerer::answer(Program& program, const AskRequest& request, const Answe
     }
     return true;
   };
-  Answer answer = Agent(model, source).ask(request, ask_events, cancel);
+  Answer answer = Agent(*model_.model, source).ask(request, ask_events, cancel);
   if (out.json()) return answer;
   if (!at_line_start) out.print("\n");
   if (!answer.citations.empty()) out.print("\n");

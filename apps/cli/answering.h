@@ -6,8 +6,8 @@
 #include <string>
 
 #include "agent/agent.h"
+#include "apps/cli/language_model.h"
 #include "apps/cli/target.h"
-#include "engine/engine.h"
 
 namespace lectern::cli {
 
@@ -46,7 +46,7 @@ class Answerer {
   Answer answer(Program& program, const AskRequest& request, const AnswerEvents& events,
                 const CancelToken& cancel);
 
-  const std::string& model_name() const { return model_name_; }
+  std::string model_name() const { return model_.model->name(); }
 
  private:
   Answerer() = default;
@@ -54,8 +54,7 @@ class Answerer {
   AnswerOptions options_;
   Target target_;
   std::unique_ptr<Collection> collection_;
-  std::unique_ptr<Engine> engine_;
-  std::string model_name_;
+  OpenModel model_;
 };
 
 // Whether there is an answer, and not one that nothing in the documents supports.

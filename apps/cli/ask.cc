@@ -91,6 +91,7 @@ void register_ask(CLI::App& app, Program& program) {
   command->add_flag("--stream", options->stream,
                     "With --json: one line for every step and piece of text, then the result");
   add_model_options(command, program.options);
+  add_llm_options(command, program.options);
   add_collection_option(command, program.options);
   add_output_options(command, program.options);
   program.on_run(command, [&program, options] { return ask(program, *options); });

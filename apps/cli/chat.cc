@@ -134,6 +134,7 @@ void register_chat(CLI::App& app, Program& program) {
   command->add_option("FOLDER", options->folder, "The folder (default: the one you are in)");
   add_answer_options(command, options->answer);
   add_model_options(command, program.options);
+  add_llm_options(command, program.options);
   add_collection_option(command, program.options);
   add_output_options(command, program.options);
   program.on_run(command, [&program, options] { return chat(program, options->folder, options->answer); });

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "apps/cli/language_model.h"
 #include "apps/cli/target.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -167,6 +168,22 @@ Finding check_collection(const Target& target) {
   return finding;
 }
 
+// The model behind --llm.
+Finding check_server(Program& program) {
+  Finding finding{.name = "model server", .value = printable(program.options.llm)};
+  try {
+    const OpenModel open = open_model(program);
+    finding.value += ", " + printable(open.model->name()) + ", " +
+                     std::to_string(open.model->context_tokens()) + " tokens";
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kCancelled) throw;
+    finding.value = "--llm";  // the URL may be one that must not be shown
+    finding.state = State::kBad;
+    finding.advice = printable(error.what());
+  }
+  return finding;
+}
+
 int doctor(Program& program, const std::string& folder) {
   std::optional<Target> target;
   if (!folder.empty() || !program.options.collection.empty()) target = find_target(program, folder);
@@ -186,6 +203,7 @@ int doctor(Program& program, const std::string& folder) {
       check_storage(target ? fs::absolute(target->database).parent_path() : data_folder()),
   };
   if (target) findings.push_back(check_collection(*target));
+  if (is_remote(program)) findings.push_back(check_server(program));
   Output& out = program.output();
   bool healthy = true;
   Json list = Json::array();
@@ -223,6 +241,7 @@ void register_doctor(CLI::App& app, Program& program) {
                                   "  lectern doctor notes --json\n");
   auto folder = std::make_shared<std::string>();
   command->add_option("FOLDER", *folder, "Also check the index of this folder, all of it");
+  add_llm_options(command, program.options);
   add_collection_option(command, program.options);
   add_output_options(command, program.options);
   program.on_run(command, [&program, folder] { return doctor(program, *folder); });

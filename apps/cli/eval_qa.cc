@@ -4,10 +4,9 @@
 
 #include "agent/agent.h"
 #include "agent/collection_source.h"
-#include "agent/engine_language_model.h"
 #include "apps/cli/answer_match.h"
 #include "apps/cli/command.h"
-#include "apps/cli/load_model.h"
+#include "apps/cli/language_model.h"
 #include "apps/cli/squad_data.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -83,8 +82,7 @@ class QaEvaluation {
         documents_(options.documents.empty() ? questions_ : read_squad(options.documents)),
         collection_(make_collection(documents_)),
         source_(*collection_) {
-    engine_ = load_model(program);
-    model_ = std::make_unique<EngineLanguageModel>(*engine_, model_name(program));
+    model_ = open_model(program);
     if (!options.replies.empty()) {
       replies_.open(options.replies, std::ios::trunc);
       if (!replies_) throw Error(ErrorCode::kIo, options.replies + ": cannot be written");
@@ -122,7 +120,7 @@ class QaEvaluation {
                            : options_.helper_calls == "never" ? HelperCalls::kNever
                                                               : HelperCalls::kAuto;
     const Stopwatch watch;
-    const Answer answer = Agent(*model_, source_).ask(request, {}, program_.cancel);
+    const Answer answer = Agent(*model_.model, source_).ask(request, {}, program_.cancel);
     sums_.seconds += watch.seconds();
     ++sums_.n;
     const std::string text = without_markers(answer.text);
@@ -179,8 +177,7 @@ class QaEvaluation {
   SquadData questions_, documents_;
   std::unique_ptr<Collection> collection_;
   CollectionSource source_;
-  std::unique_ptr<Engine> engine_;
-  std::unique_ptr<EngineLanguageModel> model_;
+  OpenModel model_;
   std::ofstream replies_;
   QaSums sums_;
 };
@@ -224,6 +221,7 @@ void register_eval_qa(CLI::App& eval, Program& program) {
   command->add_option("--replies", options->replies,
                       "Write every reply with its trace to this file, a JSON line each");
   add_model_options(command, program.options);
+  add_llm_options(command, program.options);
   add_output_options(command, program.options);
   program.on_run(command, [options, &program] { return run_eval_qa(*options, program); });
 }

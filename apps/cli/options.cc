@@ -14,12 +14,15 @@ namespace lectern::cli {
 namespace {
 
 constexpr uint64_t kMaxSettingsBytes = 1 << 20;
+constexpr int kMinContext = 512, kMaxContext = 1 << 24;
 
 struct Settings {
   std::optional<std::string> model;
   std::optional<int> threads;
   std::optional<std::string> kv;
   std::optional<std::string> collection;
+  std::optional<std::string> llm, llm_model, llm_key_file;
+  std::optional<int> llm_context;
 };
 
 [[noreturn]] void bad_threads(const std::string& origin) {
@@ -34,6 +37,12 @@ bool is_kv_type(const std::string& name) {
 
 [[noreturn]] void bad_kv(const std::string& origin) {
   throw Error(ErrorCode::kInvalidArgument, origin + ": kv must be f16 or int8");
+}
+
+[[noreturn]] void bad_context(const std::string& origin) {
+  throw Error(ErrorCode::kInvalidArgument, origin + ": the context must be a whole number of tokens from " +
+                                               std::to_string(kMinContext) + " to " +
+                                               std::to_string(kMaxContext));
 }
 
 Settings from_environment() {
@@ -53,6 +62,16 @@ Settings from_environment() {
       bad_threads("LECTERN_THREADS=" + *threads);
     settings.threads = n;
   }
+  settings.llm = value("LECTERN_LLM");
+  settings.llm_model = value("LECTERN_LLM_MODEL");
+  if (const auto context = value("LECTERN_LLM_CONTEXT")) {
+    int n = 0;
+    const auto [end, error] = std::from_chars(context->data(), context->data() + context->size(), n);
+    if (error != std::errc() || end != context->data() + context->size() || n < kMinContext ||
+        n > kMaxContext)
+      bad_context("LECTERN_LLM_CONTEXT=" + *context);
+    settings.llm_context = n;
+  }
   if (const auto kv = value("LECTERN_KV")) {
     if (!is_kv_type(*kv)) bad_kv("LECTERN_KV=" + *kv);
     settings.kv = kv;
@@ -60,8 +79,8 @@ Settings from_environment() {
   return settings;
 }
 
-// Relative collection paths in a file are relative to that file.
-Settings from_file(const std::filesystem::path& path) {
+// Relative paths in a file are relative to that file. Only the user's own file may name a server.
+Settings from_file(const std::filesystem::path& path, bool is_users) {
   const Json json = parse_json(read_file(path, kMaxSettingsBytes), path.string());
   const auto fail = [&](const std::string& why) -> void {
     throw Error(ErrorCode::kInvalidArgument, path.string() + ": " + why);
@@ -80,10 +99,25 @@ Settings from_file(const std::filesystem::path& path) {
     } else if (key == "kv" && value.is_string()) {
       settings.kv = value.get<std::string>();
       if (!is_kv_type(*settings.kv)) bad_kv(path.string());
+    } else if (key.starts_with("llm") && !is_users) {
+      fail("\"" + key +
+           "\" may stand only in the user's own config.json: a project must not choose where documents are "
+           "sent");
+    } else if (key == "llm" && value.is_string()) {
+      settings.llm = value.get<std::string>();
+    } else if (key == "llm_model" && value.is_string()) {
+      settings.llm_model = value.get<std::string>();
+    } else if (key == "llm_key_file" && value.is_string()) {
+      settings.llm_key_file = (path.parent_path() / value.get<std::string>()).string();
+    } else if (key == "llm_context" && value.is_number_integer()) {
+      const auto n = value.get<int64_t>();
+      if (n < kMinContext || n > kMaxContext) bad_context(path.string());
+      settings.llm_context = static_cast<int>(n);
     } else {
-      fail(
-          "\"" + key +
-          "\" is not a setting, or its value has the wrong type (there are: model, threads, kv, collection)");
+      fail("\"" + key +
+           "\" is not a setting, or its value has the wrong type (there are: model, threads, kv, collection, "
+           "llm, llm_model, "
+           "llm_key_file, llm_context)");
     }
   }
   return settings;
@@ -127,6 +161,20 @@ void add_model_options(CLI::App* command, SharedOptions& options) {
       ->check(CLI::IsMember({"f16", "int8"}));
 }
 
+void add_llm_options(CLI::App* command, SharedOptions& options) {
+  command->add_option(
+      "--llm", options.llm,
+      "Use a model behind this OpenAI-compatible URL, such as http://localhost:8080/v1; it is sent "
+      "the passages that it reads");
+  command->add_option("--llm-model", options.llm_model, "Its name there (default: the only one there is)");
+  command->add_option("--llm-key-file", options.llm_key_file,
+                      "File that holds the API key (default: LECTERN_LLM_API_KEY, then OPENAI_API_KEY)");
+  command
+      ->add_option("--llm-context", options.llm_context,
+                   "Its context window in tokens (default: as it tells)")
+      ->check(CLI::Range(kMinContext, kMaxContext));
+}
+
 void add_collection_option(CLI::App* command, SharedOptions& options) {
   command->add_option("-c,--collection", options.collection,
                       "Database file of the collection (default: one per folder, under the data folder)");
@@ -138,15 +186,26 @@ void add_output_options(CLI::App* command, SharedOptions& options) {
 }
 
 void complete_options(SharedOptions& options) {
-  const auto fill = [&options](const Settings& settings) {
+  if (!options.llm.empty() && !options.model.empty()) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "--model names a local model and --llm one elsewhere: give one of them (--llm-model NAME is the "
+        "name on the server)");
+  }
+  const bool is_local = !options.model.empty();  // a flag wins over a server in the environment or a file
+  const auto fill = [&options, is_local](const Settings& settings) {
+    if (options.llm.empty() && settings.llm && !is_local) options.llm = *settings.llm;
+    if (options.llm_model.empty() && settings.llm_model) options.llm_model = *settings.llm_model;
+    if (options.llm_key_file.empty() && settings.llm_key_file) options.llm_key_file = *settings.llm_key_file;
+    if (options.llm_context == 0 && settings.llm_context) options.llm_context = *settings.llm_context;
     if (options.model.empty() && settings.model) options.model = *settings.model;
     if (options.collection.empty() && settings.collection) options.collection = *settings.collection;
     if (options.threads == 0 && settings.threads) options.threads = *settings.threads;
     if (options.kv.empty() && settings.kv) options.kv = *settings.kv;
   };
   fill(from_environment());
-  if (const auto path = project_file()) fill(from_file(*path));
-  if (const auto path = user_file()) fill(from_file(*path));
+  if (const auto path = project_file()) fill(from_file(*path, false));
+  if (const auto path = user_file()) fill(from_file(*path, true));
 }
 
 }  // namespace lectern::cli

@@ -13,12 +13,20 @@ struct SharedOptions {
   std::string kv;     // LECTERN_KV, "kv": how the KV cache is kept, f16 or int8; "": f16
   std::string
       collection;  // path of a database file; LECTERN_COLLECTION, "collection"; "": that of the folder
+  // A model behind an OpenAI-compatible URL instead. Never from a project's file: a folder from elsewhere
+  // must not choose where documents and the key are sent.
+  std::string llm;           // LECTERN_LLM, "llm"
+  std::string llm_model;     // LECTERN_LLM_MODEL, "llm_model"
+  std::string llm_key_file;  // "llm_key_file"; relative to the settings file
+  int llm_context = 0;       // LECTERN_LLM_CONTEXT, "llm_context"; 0: as the server tells
   bool json = false;
   bool quiet = false;
 };
 
 // --model, --threads, --kv
 void add_model_options(CLI::App* command, SharedOptions& options);
+// --llm, --llm-model, --llm-key-file, --llm-context
+void add_llm_options(CLI::App* command, SharedOptions& options);
 // --collection
 void add_collection_option(CLI::App* command, SharedOptions& options);
 // --json, --quiet

@@ -26,6 +26,9 @@ struct Project {
   ScopedVariable threads{"LECTERN_THREADS", ""};
   ScopedVariable kv{"LECTERN_KV", ""};
   ScopedVariable collection{"LECTERN_COLLECTION", ""};
+  ScopedVariable llm{"LECTERN_LLM", ""};
+  ScopedVariable llm_model{"LECTERN_LLM_MODEL", ""};
+  ScopedVariable llm_context{"LECTERN_LLM_CONTEXT", ""};
 
   Project() {
     fs::create_directories(deep);
@@ -71,6 +74,28 @@ TEST_CASE("a collection named in a settings file is relative to that file") {
   const Project project;
   write_file_atomically(project.project_file(), R"({"collection": "notes.db"})");
   CHECK(completed().collection == (project.folder.path() / "project" / "notes.db").string());
+}
+
+TEST_CASE("a server is chosen by the user, never by a project") {
+  const Project project;
+  write_file_atomically(
+      project.user_file(),
+      R"({"llm": "http://h/v1", "llm_model": "m", "llm_key_file": "key", "llm_context": 4096})");
+  CHECK(completed().llm == "http://h/v1");
+  CHECK(completed().llm_model == "m");
+  CHECK(completed().llm_key_file == (project.user_file().parent_path() / "key").string());
+  CHECK(completed().llm_context == 4096);
+  const ScopedVariable llm("LECTERN_LLM", "http://e/v1");
+  const ScopedVariable context("LECTERN_LLM_CONTEXT", "8192");
+  CHECK(completed().llm == "http://e/v1");
+  CHECK(completed().llm_context == 8192);
+  SharedOptions local;
+  local.model = "x.gguf";
+  CHECK(completed(local).llm.empty());
+  local.llm = "http://f/v1";
+  CHECK_THROWS_WITH(completed(local), Catch::Contains("--llm"));
+  write_file_atomically(project.project_file(), R"({"llm": "http://evil/v1"})");
+  CHECK_THROWS_WITH(completed(), Catch::Contains(".lectern.json") && Catch::Contains("llm"));
 }
 
 TEST_CASE("a bad settings file or variable is named with its key") {

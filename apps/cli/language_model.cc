@@ -1,0 +1,64 @@
+#include "apps/cli/language_model.h"
+
+#include <cstdlib>
+
+#include "agent/engine_language_model.h"
+#include "agent/remote_language_model.h"
+#include "apps/cli/load_model.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "models/registry.h"
+
+namespace lectern::cli {
+namespace {
+
+constexpr uint64_t kMaxKeyBytes = 16 << 10;
+
+std::string api_key(const SharedOptions& options) {
+  if (!options.llm_key_file.empty()) {
+    std::string key = read_file(options.llm_key_file, kMaxKeyBytes);
+    const size_t begin = key.find_first_not_of(" \t\r\n");
+    if (begin == std::string::npos)
+      throw Error(ErrorCode::kInvalidArgument, options.llm_key_file + ": the key file is empty");
+    return key.substr(begin, key.find_last_not_of(" \t\r\n") - begin + 1);
+  }
+  for (const char* name : {"LECTERN_LLM_API_KEY", "OPENAI_API_KEY"}) {
+    if (const char* key = std::getenv(name); key != nullptr && *key != '\0') return key;
+  }
+  return {};
+}
+
+}  // namespace
+
+bool is_remote(const Program& program) {
+  return !program.options.llm.empty();
+}
+
+void check_model(const Program& program) {
+  if (!is_remote(program)) resolve_model(model_name(program));
+}
+
+OpenModel open_model(Program& program) {
+  OpenModel open;
+  if (!is_remote(program)) {
+    open.engine = load_model(program);
+    open.model = std::make_unique<EngineLanguageModel>(*open.engine, model_name(program));
+    return open;
+  }
+  const SharedOptions& options = program.options;
+  auto remote = std::make_unique<RemoteLanguageModel>(RemoteOptions{.url = options.llm,
+                                                                    .model = options.llm_model,
+                                                                    .api_key = api_key(options),
+                                                                    .context_tokens = options.llm_context,
+                                                                    .limits = {}},
+                                                      program.cancel);
+  if (remote->context_is_guessed()) {
+    program.output().warning("the server does not tell the context window of " + printable(remote->name()) +
+                             ": " + std::to_string(remote->context_tokens()) +
+                             " tokens are assumed; state it with --llm-context N");
+  }
+  open.model = std::move(remote);
+  return open;
+}
+
+}  // namespace lectern::cli

@@ -1,0 +1,27 @@
+// The language model of a command: a local one, or with --llm one behind an OpenAI-compatible URL.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "agent/language_model.h"
+#include "apps/cli/command.h"
+#include "engine/engine.h"
+
+namespace lectern::cli {
+
+struct OpenModel {
+  std::unique_ptr<Engine> engine;  // of a local model
+  std::unique_ptr<LanguageModel> model;
+};
+
+bool is_remote(const Program& program);
+
+// Fails early and cheaply: throws Error for a local model that is missing, before documents are read.
+void check_model(const Program& program);
+
+// Loads the local model with progress, or asks the server about its own. Warns when the server's context
+// window is not known. Throws Error as load_model and RemoteLanguageModel do.
+OpenModel open_model(Program& program);
+
+}  // namespace lectern::cli
