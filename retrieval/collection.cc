@@ -295,10 +295,11 @@ std::shared_ptr<const MentionDictionary> StoredCollection::names(StoreSession& s
   return names_;
 }
 
-std::vector<NamedChunk> StoredCollection::follow_names(
-    StoreSession& session, const IndexSnapshot& index, const std::vector<SearchQuery>& asked,
-    const std::vector<RankedQuery>& queries, const std::vector<ScoredChunk>& ranked, size_t limit,
-    const ChunkRanges* scope) const {
+std::vector<NamedChunk> StoredCollection::follow_names(StoreSession& session, const IndexSnapshot& index,
+                                                       const std::vector<SearchQuery>& asked,
+                                                       const std::vector<RankedQuery>& queries,
+                                                       const std::vector<ScoredChunk>& ranked, size_t limit,
+                                                       const ChunkRanges* scope) const {
   const auto dictionary = names(session);
   FoldedText folded;
   std::map<std::string, bool> known_rarity;
@@ -362,7 +363,8 @@ std::vector<SearchHit> StoredCollection::search(const SearchRequest& request) co
     hit.score = chunk.score;
     hit.heading_path = hit.passage.chunk.heading_path;
     const bool has_sections = request.sections && !hit.passage.chunk.later_sections.empty();
-    if (request.explain || has_sections) hit.terms = shares(*index, queries, chunk.id, !hit.name.empty(), *session);
+    if (request.explain || has_sections)
+      hit.terms = shares(*index, queries, chunk.id, !hit.name.empty(), *session);
     if (has_sections)
       hit.heading_path = best_section(hit, session->document(hit.passage.document_id).language);
     if (!request.explain) hit.terms.clear();

@@ -66,8 +66,9 @@ std::vector<std::pair<size_t, size_t>> link_targets(std::string_view text) {
   for (size_t i = text.find_first_of("[]"); i != std::string_view::npos; i = text.find_first_of("[]", i)) {
     const std::string_view two = text.substr(i, 2);
     if (two == "[[" || two == "](") {
-      const size_t end = text.find_first_of(two == "[[" ? "]|#^\n" : ")#\n", i + 2);
-      targets.emplace_back(i + 2, std::min(end, text.size()));
+      const std::string_view rest = text.substr(i + 2, kMaxNameBytes);
+      const size_t end = rest.find_first_of(two == "[[" ? "]|#^\n" : ")#\n");
+      if (end != std::string_view::npos) targets.emplace_back(i + 2, i + 2 + end);
       i += 2;
     } else {
       ++i;

@@ -78,7 +78,7 @@ class StoreSession : public BlobReader {
   std::vector<StoredSegment> segments();  // in order of their ids
   std::string read_blob(int64_t segment, SegmentArea area, uint32_t number) override;
 
-  std::vector<StoredDocument> documents();                               // by path
+  std::vector<StoredDocument> documents();  // by path
   // One document after the other, in any order: for collections whose list is large.
   void for_each_name(const std::function<void(const DocumentNames&)>& body);
   std::vector<StoredDocument> documents_below(const std::string& root);  // the file `root` and all below it

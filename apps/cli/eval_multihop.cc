@@ -175,10 +175,10 @@ int run_eval_multihop(const MultihopOptions& options, Program& program) {
 }  // namespace
 
 void register_eval_multihop(CLI::App& eval, Program& program) {
-  CLI::App* command = add_command(
-      eval, "multihop", "Ask questions that need several documents, and look for all of these",
-      "  lectern eval multihop --corpus multihop/corpus.json --questions multihop/questions.json "
-      "--retrieval-only\n");
+  CLI::App* command =
+      add_command(eval, "multihop", "Ask questions that need several documents, and look for all of these",
+                  "  lectern eval multihop --corpus multihop/corpus.json --questions multihop/questions.json "
+                  "--retrieval-only\n");
   auto options = std::make_shared<MultihopOptions>();
   command->add_option("--corpus", options->corpus, "The passages: a JSON list of titles and texts")
       ->required()
