@@ -142,10 +142,10 @@ std::vector<NamedChunk> Follower::run(std::span<const std::string> queries,
   auto next_further = further.begin();
   auto next_ranked = ranked.begin();
   while (result.size() < limit && (next_further != further.end() || next_ranked != ranked.end())) {
-    for (size_t n = 0; n < kNamedRun && next_further != further.end(); ++next_further)
-      n += take(*next_further);
     for (bool done = false; !done && next_ranked != ranked.end(); ++next_ranked)
       done = take_ranked(*next_ranked);
+    for (size_t n = 0; n < kNamedRun && next_further != further.end(); ++next_further)
+      n += take(*next_further);
   }
   return result;
 }
