@@ -60,6 +60,7 @@ std::vector<SourcePassage> CollectionSource::search(std::span<const SourceQuery>
   for (const SourceQuery& query : queries) request.queries.push_back({query.text, query.weight});
   request.limit = limit;
   request.documents = scope_;
+  request.follow_names = true;
   std::vector<SourcePassage> out;
   for (SearchHit& hit : collection_->search(request)) {
     out.push_back(to_source(std::move(hit.passage)));

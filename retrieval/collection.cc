@@ -12,6 +12,7 @@
 #include "retrieval/bm25.h"
 #include "retrieval/collection_index.h"
 #include "retrieval/collection_verify.h"
+#include "retrieval/mention_search.h"
 #include "retrieval/section_match.h"
 #include "retrieval/store.h"
 #include "retrieval/store_sqlite.h"
@@ -23,6 +24,9 @@ constexpr const char* kCollectionsFolder = "collections";  // of the data folder
 constexpr const char* kCollectionExtension = ".lectern";
 constexpr size_t kFusionDepth = 100;    // chunks taken from each of several queries, at least
 constexpr size_t kMaxQueryTerms = 128;  // a longer query keeps its rarest
+// A single word is taken for a name when no more chunks than this, or than this share, hold it.
+constexpr uint64_t kRareChunks = 20;
+constexpr uint64_t kRareShare = 200;
 constexpr uint64_t kMaxResidentBytes = uint64_t{1} << 29;  // of segments kept in memory between searches
 
 DocumentInfo to_info(StoredDocument&& stored) {
@@ -156,8 +160,17 @@ class StoredCollection : public Collection {
     return heading_path;
   }
   static std::vector<ScoredChunk> fuse(const std::vector<RankedQuery>& queries, size_t limit);
+  // The best chunks by all queries together, inside `within` unless that is null.
+  static std::vector<ScoredChunk> rank(const IndexSnapshot& index, std::vector<RankedQuery>& queries,
+                                       size_t limit, BlobReader& blobs, const ChunkRanges* within);
+  std::vector<NamedChunk> follow_names(StoreSession& session, const IndexSnapshot& index,
+                                       const std::vector<SearchQuery>& asked,
+                                       const std::vector<RankedQuery>& queries,
+                                       const std::vector<ScoredChunk>& ranked, size_t limit,
+                                       const ChunkRanges* scope) const;
+  std::shared_ptr<const MentionDictionary> names(StoreSession& session) const;
   static std::vector<TermShare> shares(const IndexSnapshot& index, const std::vector<RankedQuery>& queries,
-                                       int64_t chunk_id, BlobReader& blobs);
+                                       int64_t chunk_id, bool by_name, BlobReader& blobs);
 
   std::unique_ptr<Analyzer> take_analyzer() const {
     const std::lock_guard lock(analyzer_mutex_);
@@ -177,6 +190,9 @@ class StoredCollection : public Collection {
   mutable std::mutex snapshot_mutex_;
   mutable int64_t snapshot_generation_ = -1;
   mutable std::shared_ptr<const IndexSnapshot> snapshot_;
+  mutable std::mutex names_mutex_;
+  mutable int64_t names_generation_ = -1;
+  mutable std::shared_ptr<const MentionDictionary> names_;
 };
 
 // The index as the session sees it; segments that were there before stay loaded.
@@ -244,12 +260,12 @@ std::vector<ScoredChunk> StoredCollection::fuse(const std::vector<RankedQuery>& 
 // Every term's part of the hit's score: of its BM25 score, or of the fused one in the same proportions.
 std::vector<TermShare> StoredCollection::shares(const IndexSnapshot& index,
                                                 const std::vector<RankedQuery>& queries, int64_t chunk_id,
-                                                BlobReader& blobs) {
+                                                bool by_name, BlobReader& blobs) {
   std::map<std::string, double> sums;
   for (const RankedQuery& query : queries) {
     const auto found = std::find_if(query.best.begin(), query.best.end(),
                                     [&](const ScoredChunk& chunk) { return chunk.id == chunk_id; });
-    if (found == query.best.end()) continue;
+    if (!by_name && found == query.best.end()) continue;
     const auto parts = explain_bm25(index, query.terms, chunk_id, blobs);
     for (size_t i = 0; i < parts.size(); ++i)
       if (parts[i] > 0) sums[query.terms[i].text] += parts[i] * query.scale;
@@ -259,6 +275,51 @@ std::vector<TermShare> StoredCollection::shares(const IndexSnapshot& index,
   std::stable_sort(result.begin(), result.end(),
                    [](const TermShare& a, const TermShare& b) { return a.score > b.score; });
   return result;
+}
+
+std::vector<ScoredChunk> StoredCollection::rank(const IndexSnapshot& index, std::vector<RankedQuery>& queries,
+                                                size_t limit, BlobReader& blobs, const ChunkRanges* within) {
+  const size_t depth = queries.size() > 1 ? std::max(limit, kFusionDepth) : limit;
+  for (RankedQuery& query : queries) query.best = search_bm25(index, query.terms, depth, blobs, within);
+  return queries.size() == 1 ? queries[0].best : fuse(queries, limit);
+}
+
+// Of all documents as the session sees them; made at the first search that follows names.
+std::shared_ptr<const MentionDictionary> StoredCollection::names(StoreSession& session) const {
+  const int64_t generation = session.generation();
+  const std::lock_guard lock(names_mutex_);
+  if (names_ == nullptr || generation != names_generation_) {
+    names_ = std::make_shared<const MentionDictionary>(read_mention_dictionary(session));
+    names_generation_ = generation;
+  }
+  return names_;
+}
+
+std::vector<NamedChunk> StoredCollection::follow_names(StoreSession& session, const IndexSnapshot& index,
+                                                       const std::vector<SearchQuery>& asked,
+                                                       const std::vector<RankedQuery>& queries,
+                                                       const std::vector<ScoredChunk>& ranked, size_t limit,
+                                                       const ChunkRanges* scope) const {
+  const auto dictionary = names(session);
+  FoldedText folded;
+  std::map<std::string, bool> known_rarity;
+  const auto is_rare = [&](const std::string& word) {
+    const auto [found, is_new] = known_rarity.try_emplace(word, false);
+    if (is_new) {
+      uint64_t count = 0;
+      for (const QueryTerm& term : query_terms(word, index, session))
+        count = std::max(count, count_chunks(index, term.text, session));
+      found->second = count <= std::max(kRareChunks, index.n_chunks / kRareShare);
+    }
+    return found->second;
+  };
+  std::vector<RankedQuery> again = queries;
+  const auto rank_within = [&](const ChunkRanges& within, size_t n) {
+    return rank(index, again, n, session, &within);
+  };
+  std::vector<std::string> texts;
+  for (const SearchQuery& query : asked) texts.push_back(query.text);
+  return follow_mentions({*dictionary, session, folded, scope, rank_within, is_rare}, texts, ranked, limit);
 }
 
 std::vector<SearchHit> StoredCollection::search(const SearchRequest& request) const {
@@ -276,34 +337,34 @@ std::vector<SearchHit> StoredCollection::search(const SearchRequest& request) co
   std::vector<SearchQuery> asked = request.queries;
   std::erase_if(asked, [](const SearchQuery& q) { return !(q.weight > 0) || !std::isfinite(q.weight); });
   std::vector<RankedQuery> queries;
-  const bool several = asked.size() > 1;
-  const size_t depth = several ? std::max(limit, kFusionDepth) : limit;
   for (const SearchQuery& query : asked) {
     RankedQuery ranked;
     ranked.terms = query_terms(query.text, *index, *session);
-    if (several) {
+    if (asked.size() > 1) {
       const double perfect = perfect_score(*index, ranked.terms, *session);
       ranked.scale = perfect > 0 ? query.weight / perfect : 0;
     }
-    ranked.best =
-        search_bm25(*index, ranked.terms, depth, *session, request.documents.empty() ? nullptr : &within);
     queries.push_back(std::move(ranked));
   }
-  std::vector<ScoredChunk> best;
-  if (queries.size() == 1) {
-    best = queries[0].best;
-    best.resize(std::min(best.size(), limit));
+  const ChunkRanges* scope = request.documents.empty() ? nullptr : &within;
+  std::vector<NamedChunk> best;
+  const std::vector<ScoredChunk> ranked = rank(*index, queries, limit, *session, scope);
+  if (request.follow_names) {
+    best = follow_names(*session, *index, asked, queries, ranked, limit, scope);
   } else {
-    best = fuse(queries, limit);
+    for (const ScoredChunk& chunk : ranked) best.push_back({chunk, ""});
   }
   std::vector<SearchHit> hits;
-  for (const ScoredChunk& chunk : best) {
+  for (NamedChunk& named : best) {
+    const ScoredChunk& chunk = named.chunk;
     SearchHit hit;
+    hit.name = std::move(named.name);
     hit.passage = passage_of(*session, chunk.id);
     hit.score = chunk.score;
     hit.heading_path = hit.passage.chunk.heading_path;
     const bool has_sections = request.sections && !hit.passage.chunk.later_sections.empty();
-    if (request.explain || has_sections) hit.terms = shares(*index, queries, chunk.id, *session);
+    if (request.explain || has_sections)
+      hit.terms = shares(*index, queries, chunk.id, !hit.name.empty(), *session);
     if (has_sections)
       hit.heading_path = best_section(hit, session->document(hit.passage.document_id).language);
     if (!request.explain) hit.terms.clear();

@@ -69,6 +69,9 @@ struct SearchHit {
   std::string heading_path;
   double score = 0;  // BM25 for one query, the fused score for several
   std::vector<TermShare> terms;
+  // The name, as written, by which the request or a passage mentions the document: "" for a passage found by
+  // its words alone. Such passages stand where SearchRequest::follow_names put them, whatever their score.
+  std::string name;
 };
 
 struct SearchRequest {
@@ -80,6 +83,9 @@ struct SearchRequest {
   bool explain = false;
   bool sections = false;           // SearchHit::heading_path names the section that was hit
   std::vector<int64_t> documents;  // empty: all
+  // Also brings passages of the documents that the queries name (by title, alias, file name or link), and of
+  // those that these passages name: what questions over several documents need.
+  bool follow_names = false;
 };
 
 struct CollectionStats {

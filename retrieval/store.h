@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -21,6 +22,14 @@ namespace lectern {
 
 class Connection;
 class Transaction;
+
+// What a document is called.
+struct DocumentNames {
+  int64_t id = 0;
+  std::string path;
+  std::string title;
+  std::vector<std::string> aliases;
+};
 
 struct StoredDocument {
   int64_t id = 0;
@@ -69,7 +78,9 @@ class StoreSession : public BlobReader {
   std::vector<StoredSegment> segments();  // in order of their ids
   std::string read_blob(int64_t segment, SegmentArea area, uint32_t number) override;
 
-  std::vector<StoredDocument> documents();                               // by path
+  std::vector<StoredDocument> documents();  // by path
+  // One document after the other, in any order: for collections whose list is large.
+  void for_each_name(const std::function<void(const DocumentNames&)>& body);
   std::vector<StoredDocument> documents_below(const std::string& root);  // the file `root` and all below it
   std::vector<StoredDocument> documents_at(const std::string& path);     // that people see so, or below it
   std::optional<StoredDocument> find_document(const std::string& path);

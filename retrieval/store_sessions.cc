@@ -36,6 +36,15 @@ std::vector<std::string> strings(const Json& object, const char* key) {
   return result;
 }
 
+Json parse_details(const std::string& details, const std::string& path) {
+  try {
+    return parse_json(details, "its details");
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kCorrupt, "the collection's database is damaged (" + path + ": " + error.what() +
+                                         "); delete it and index its documents again");
+  }
+}
+
 StoredDocument document_row(const Statement& row) {
   StoredDocument document;
   document.id = row.integer(0);
@@ -52,16 +61,11 @@ StoredDocument document_row(const Statement& row) {
   document.text_characters = static_cast<uint64_t>(row.integer(11));
   document.first_chunk = row.integer(12);
   document.n_chunks = row.integer(13);
-  try {
-    const Json details = parse_json(row.text(14), "its details");
-    document.aliases = strings(details, "aliases");
-    document.tags = strings(details, "tags");
-    document.links = strings(details, "links");
-    document.warnings = strings(details, "warnings");
-  } catch (const Error& error) {
-    throw Error(ErrorCode::kCorrupt, "the collection's database is damaged (" + document.path + ": " +
-                                         error.what() + "); delete it and index its documents again");
-  }
+  const Json details = parse_details(row.text(14), document.path);
+  document.aliases = strings(details, "aliases");
+  document.tags = strings(details, "tags");
+  document.links = strings(details, "links");
+  document.warnings = strings(details, "warnings");
   return document;
 }
 
@@ -147,6 +151,15 @@ std::vector<StoredDocument> StoreSession::documents() {
   Statement statement =
       connection_->prepare("SELECT " LECTERN_DOCUMENT_COLUMNS " FROM document ORDER BY path, id");
   return document_rows(statement);
+}
+
+void StoreSession::for_each_name(const std::function<void(const DocumentNames&)>& body) {
+  Statement statement = connection_->prepare("SELECT id, path, title, details FROM document");
+  while (statement.step()) {
+    DocumentNames names{statement.integer(0), statement.text(1), statement.text(2), {}};
+    names.aliases = strings(parse_details(statement.text(3), names.path), "aliases");
+    body(names);
+  }
 }
 
 std::vector<StoredDocument> StoreSession::documents_below(const std::string& root) {

@@ -15,6 +15,7 @@ struct SearchOptions {
   std::string documents;
   int limit = 0;
   uint64_t seed = 1;
+  bool names = false;
 };
 
 constexpr std::array kRanks = {1, 5, 10, 20};
@@ -45,7 +46,8 @@ class SearchEvaluation {
       : questions_(read_squad(options.data)),
         documents_(options.documents.empty() ? questions_ : read_squad(options.documents)),
         collection_(make_collection(documents_)),
-        articles_(collection_->documents()) {
+        articles_(collection_->documents()),
+        follow_names_(options.names) {
     if (documents_.questions.size() != questions_.questions.size())
       throw Error(ErrorCode::kInvalidArgument, options.documents + ": has another number of questions than " +
                                                    options.data + "; the two files must be parallel");
@@ -72,6 +74,7 @@ class SearchEvaluation {
     SearchRequest request;
     request.queries = queries_for(question);
     request.limit = kRanks.back();
+    request.follow_names = follow_names_;
     const Stopwatch watch;
     const std::vector<SearchHit> hits = collection_->search(request);
     sums.seconds += watch.seconds();
@@ -100,6 +103,7 @@ class SearchEvaluation {
   SquadData questions_, documents_;
   std::unique_ptr<Collection> collection_;
   std::vector<DocumentInfo> articles_;  // in the order of documents_.articles
+  bool follow_names_;
 };
 
 int run_eval_search(const SearchOptions& options, Program& program) {
@@ -134,6 +138,7 @@ void register_eval_search(CLI::App& eval, Program& program) {
       ->check(CLI::ExistingFile);
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
   command->add_option("--seed", options->seed, "Of the draw");
+  command->add_flag("--names", options->names, "Follow the names of documents, as the agent does");
   add_output_options(command, program.options);
   program.on_run(command, [options, &program] { return run_eval_search(*options, program); });
 }

@@ -13,6 +13,7 @@ struct Options {
   int limit = 10;
   bool explain = false;
   bool no_index = false;
+  bool names = false;
 };
 
 std::string number(double value) {
@@ -29,6 +30,7 @@ Json hit_json(const SearchHit& hit, bool explain) {
   json["score"] = hit.score;
   json["text"] = hit.passage.text;
   if (explain) {
+    json["name"] = hit.name;
     json["terms"] = Json::array();
     for (const TermShare& term : hit.terms)
       json["terms"].push_back(Json{{"term", term.term}, {"score", term.score}});
@@ -42,6 +44,7 @@ void print_hit(Output& out, size_t rank, const SearchHit& hit, bool explain) {
   out.print(indented(hit.passage.text, 3));
   if (!explain) return;
   std::string shares;
+  if (!hit.name.empty()) shares = "  by its name: " + printable(hit.name) + ";";
   for (const TermShare& term : hit.terms) shares += "  " + printable(term.term) + " " + number(term.score);
   out.print_line(out.dim("  " + shares));
 }
@@ -56,8 +59,12 @@ int search(Program& program, const Options& options) {
   if (!options.no_index) bring_up_to_date(program, *collection, target);
 
   const Stopwatch watch;
-  const std::vector<SearchHit> hits = collection->search(
-      {.queries = {{query, 1.0}}, .limit = options.limit, .explain = options.explain, .sections = true});
+  const std::vector<SearchHit> hits = collection->search({.queries = {{query, 1.0}},
+                                                          .limit = options.limit,
+                                                          .explain = options.explain,
+                                                          .sections = true,
+                                                          .documents = {},
+                                                          .follow_names = options.names});
   const double seconds = watch.seconds();
   if (out.json()) {
     Json result = json_result("search");
@@ -91,6 +98,8 @@ void register_search(CLI::App& app, Program& program) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_flag("--explain", options->explain, "Show each word's share of the score");
+  command->add_flag("--names", options->names,
+                    "Also bring documents that the words or the passages found name");
   command->add_flag("--no-index", options->no_index, "Search what is indexed, without looking for changes");
   add_collection_option(command, program.options);
   add_output_options(command, program.options);

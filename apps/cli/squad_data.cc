@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -110,15 +111,21 @@ std::unique_ptr<Collection> make_collection(const SquadData& data) {
   return collection;
 }
 
-std::vector<SquadQuestion> sample_questions(const SquadData& data, int limit, uint64_t seed) {
-  std::vector<SquadQuestion> questions = data.questions;
-  if (limit <= 0) return questions;
-  const size_t n = std::min(questions.size(), static_cast<size_t>(limit));
+std::vector<size_t> sample_numbers(size_t n, int limit, uint64_t seed) {
+  std::vector<size_t> numbers(n);
+  std::iota(numbers.begin(), numbers.end(), size_t{0});
+  if (limit <= 0) return numbers;
+  const size_t drawn = std::min(n, static_cast<size_t>(limit));
   uint64_t state = seed;
-  for (size_t i = 0; i < n; ++i) {
-    std::swap(questions[i], questions[i + next_random(state) % (questions.size() - i)]);
-  }
-  questions.resize(n);
+  for (size_t i = 0; i < drawn; ++i) std::swap(numbers[i], numbers[i + next_random(state) % (n - i)]);
+  numbers.resize(drawn);
+  return numbers;
+}
+
+std::vector<SquadQuestion> sample_questions(const SquadData& data, int limit, uint64_t seed) {
+  std::vector<SquadQuestion> questions;
+  for (const size_t i : sample_numbers(data.questions.size(), limit, seed))
+    questions.push_back(data.questions[i]);
   return questions;
 }
 

@@ -36,5 +36,7 @@ std::unique_ptr<Collection> make_collection(const SquadData& data);
 // `limit` questions drawn without repeats, in the order drawn: the same for the same seed everywhere. 0: all,
 // in the file's order.
 std::vector<SquadQuestion> sample_questions(const SquadData& data, int limit, uint64_t seed);
+// Which of `n` questions that are, by number.
+std::vector<size_t> sample_numbers(size_t n, int limit, uint64_t seed);
 
 }  // namespace lectern

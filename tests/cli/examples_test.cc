@@ -21,8 +21,9 @@ TEST_CASE("the examples in the help work when pasted") {
   fs::copy(kExamples, world.documents(), fs::copy_options::recursive);
   // Those that need a model or the network are run by tests/model/program_test.cc, or not at all (pull).
   const std::vector<std::vector<std::string>> commands = {
-      {"search"}, {"read"},       {"index"},          {"status"},          {"rm"},  {"models"},
-      {"doctor"}, {"completion"}, {"eval", "search"}, {"bench", "search"}, {"eval"}};
+      {"search"},          {"read"},   {"index"},      {"status"},         {"rm"},
+      {"models"},          {"doctor"}, {"completion"}, {"eval", "search"}, {"eval", "multihop"},
+      {"bench", "search"}, {"eval"}};
   for (const auto& command : commands) {
     const std::vector<std::string> examples = world.examples(command);
     CHECK_FALSE(examples.empty());
@@ -63,4 +64,20 @@ TEST_CASE("the questions of the notes find their evidence among the first passag
   }
   CHECK(questions.size() > 30);
   CHECK(n_need_keywords == need_keywords.size());
+}
+
+TEST_CASE("eval multihop finds every passage that the example questions need") {
+  const World world;
+  const std::string data = (kExamples / "multihop").string();
+  const Json scores =
+      World::json(world.run({"eval", "multihop", "--corpus", data + "/corpus.json", "--questions",
+                             data + "/questions.json", "--retrieval-only", "--json"}));
+  CHECK(scores["schema"] == "lectern.eval.multihop/1");
+  CHECK(scores["n"] == 2);
+  CHECK(scores["all_evidence_at_8"] == 1.0);
+  CHECK(scores["words_alone"]["n"] == 2);
+  const SubprocessResult swapped = world.run({"eval", "multihop", "--corpus", data + "/questions.json",
+                                              "--questions", data + "/corpus.json", "--retrieval-only"});
+  CHECK(swapped.exit_code > 1);
+  CHECK_THAT(swapped.err, Catch::Contains("corpus.json: entry 1 has no \"question\""));
 }

@@ -1,0 +1,202 @@
+// lectern eval multihop: do the passages that a question over several documents needs reach the answer?
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "agent/agent.h"
+#include "agent/collection_source.h"
+#include "agent/engine_language_model.h"
+#include "apps/cli/answer_match.h"
+#include "apps/cli/command.h"
+#include "apps/cli/load_model.h"
+#include "apps/cli/multihop_data.h"
+#include "apps/cli/squad_data.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+namespace lectern::cli {
+namespace {
+
+constexpr std::array<size_t, 2> kRanks = {8, 20};
+
+struct MultihopOptions {
+  std::string corpus, questions;
+  std::string level = "1";
+  int limit = 0;
+  uint64_t seed = 1;
+  int passages = 0;
+  bool retrieval_only = false;
+};
+
+// Share of the needed titles among the first passages.
+double evidence_share(const MultihopQuestion& question, const std::vector<std::string>& titles,
+                      size_t first) {
+  const std::set<std::string> given(titles.begin(),
+                                    titles.begin() + static_cast<ptrdiff_t>(std::min(first, titles.size())));
+  const auto n = std::count_if(question.titles.begin(), question.titles.end(),
+                               [&](const std::string& title) { return given.contains(title); });
+  return static_cast<double>(n) / static_cast<double>(question.titles.size());
+}
+
+class MultihopEvaluation {
+ public:
+  MultihopEvaluation(const MultihopOptions& options, Program& program)
+      : options_(options), program_(program), collection_(Collection::open_in_memory()) {
+    const std::vector<MultihopQuestion> all = read_multihop_questions(options.questions);
+    for (const size_t i : sample_numbers(all.size(), options.limit, options.seed))
+      questions_.push_back(all[i]);
+    const std::vector<Document> documents = read_multihop_corpus(options.corpus);
+    const Stopwatch watch;
+    for (size_t i = 0; i < documents.size() && !program.cancel.cancelled(); ++i) {
+      program.output().progress()({"indexing", "", i, documents.size(), 0, 0});
+      collection_->add("passage " + std::to_string(i + 1), documents[i]);
+    }
+    index_seconds_ = watch.seconds();
+  }
+
+  Json run() { return options_.retrieval_only ? search_all() : answer_all(); }
+
+ private:
+  // By words and names, and by words alone for comparison.
+  Json search_all() {
+    const Stopwatch watch;
+    search(questions_.front().question, 1, true);  // makes the dictionary of names
+    const double names_seconds = watch.seconds();
+    Json result = search_all(true);
+    result["words_alone"] = search_all(false);
+    result["index_seconds"] = index_seconds_;
+    result["names_seconds"] = names_seconds;
+    return result;
+  }
+
+  Json search_all(bool follow_names) {
+    std::array<int, kRanks.size()> all{};
+    std::array<double, kRanks.size()> sum{};
+    int n = 0;
+    const Stopwatch watch;
+    for (const MultihopQuestion& question : questions_) {
+      if (program_.cancel.cancelled()) break;
+      ++n;
+      const auto titles = search(question.question, kRanks.back(), follow_names);
+      for (size_t i = 0; i < kRanks.size(); ++i) {
+        const double share = evidence_share(question, titles, kRanks[i]);
+        all[i] += share >= 1;
+        sum[i] += share;
+      }
+    }
+    Json result = {{"n", n}};
+    for (size_t i = 0; i < kRanks.size(); ++i) {
+      result["all_evidence_at_" + std::to_string(kRanks[i])] = all[i] / std::max(1.0, double(n));
+      result["mean_evidence_at_" + std::to_string(kRanks[i])] = sum[i] / std::max(1.0, double(n));
+    }
+    result["ms_per_question"] = watch.seconds() / std::max(1, n) * 1000;
+    return result;
+  }
+
+  std::vector<std::string> search(const std::string& question, size_t limit, bool follow_names) const {
+    SearchRequest request;
+    request.queries = {{question, 1.0}};
+    request.limit = static_cast<int>(limit);
+    request.follow_names = follow_names;
+    std::vector<std::string> titles;
+    for (SearchHit& hit : collection_->search(request)) titles.push_back(std::move(hit.passage.title));
+    return titles;
+  }
+
+  Json answer_all() {
+    const std::unique_ptr<Engine> engine = load_model(program_);
+    EngineLanguageModel model(*engine, model_name(program_));
+    CollectionSource source(*collection_);
+    int n = 0, all = 0, all_at_8 = 0, n_scored = 0, contains = 0;
+    double evidence = 0, seconds = 0;
+    int64_t calls = 0;
+    for (const MultihopQuestion& question : questions_) {
+      if (program_.cancel.cancelled()) break;
+      program_.output().progress()({"asking", "", static_cast<uint64_t>(n), questions_.size(), 0, 0});
+      AskRequest request;
+      request.question = question.question;
+      request.level = options_.level == "1" ? Level::kRetrieve : Level::kAuto;
+      request.max_passages = options_.passages;
+      request.seed = options_.seed;
+      const Stopwatch watch;
+      Answer answer;
+      try {
+        answer = Agent(model, source).ask(request, {}, program_.cancel);
+      } catch (const Error& error) {
+        if (error.code() == ErrorCode::kCancelled) break;
+        throw;
+      }
+      seconds += watch.seconds();
+      ++n;
+      calls += answer.trace.calls;
+      std::vector<std::string> titles;
+      for (const SourcePassage& passage : answer.context) titles.push_back(passage.title);
+      const double share = evidence_share(question, titles, titles.size());
+      evidence += share;
+      all += share >= 1;
+      all_at_8 += evidence_share(question, titles, 8) >= 1;
+      n_scored += question.score_answer;
+      contains += question.score_answer && contains_answer(without_markers(answer.text), question.answers);
+    }
+    const double count = std::max(1, n);
+    return {{"n", n},
+            {"all_evidence", all / count},
+            {"all_evidence_at_8", all_at_8 / count},
+            {"mean_evidence", evidence / count},
+            {"n_scored", n_scored},
+            {"contains", contains / std::max(1.0, static_cast<double>(n_scored))},
+            {"calls", static_cast<double>(calls) / count},
+            {"seconds_per_question", seconds / count},
+            {"index_seconds", index_seconds_}};
+  }
+
+  const MultihopOptions& options_;
+  Program& program_;
+  std::vector<MultihopQuestion> questions_;
+  std::unique_ptr<Collection> collection_;
+  double index_seconds_ = 0;
+};
+
+int run_eval_multihop(const MultihopOptions& options, Program& program) {
+  Output& output = program.output();
+  Json result = json_result("eval.multihop");
+  result.update(MultihopEvaluation(options, program).run());
+  program.end_progress();
+  const bool interrupted = program.cancel.cancelled();
+  if (interrupted) result["interrupted"] = true;
+  if (output.json()) {
+    output.print_json(result);
+  } else {
+    for (const auto& [name, value] : result.items()) output.print_line(name + ": " + dump_json(value));
+  }
+  return interrupted ? kExitInterrupted : kExitFound;
+}
+
+}  // namespace
+
+void register_eval_multihop(CLI::App& eval, Program& program) {
+  CLI::App* command =
+      add_command(eval, "multihop", "Ask questions that need several documents, and look for all of these",
+                  "  lectern eval multihop --corpus multihop/corpus.json --questions multihop/questions.json "
+                  "--retrieval-only\n");
+  auto options = std::make_shared<MultihopOptions>();
+  command->add_option("--corpus", options->corpus, "The passages: a JSON list of titles and texts")
+      ->required()
+      ->check(CLI::ExistingFile);
+  command->add_option("--questions", options->questions, "The questions, with the titles they need")
+      ->required()
+      ->check(CLI::ExistingFile);
+  command->add_flag("--retrieval-only", options->retrieval_only, "Only search, without a model");
+  command->add_option("--level", options->level, "1: retrieve, auto")
+      ->check(CLI::IsMember({"1", "auto"}))
+      ->capture_default_str();
+  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
+  command->add_option("--seed", options->seed, "Of the draw");
+  command->add_option("--passages", options->passages, "Chunks to give the model; 0: what suits it")
+      ->check(CLI::NonNegativeNumber);
+  add_model_options(command, program.options);
+  add_output_options(command, program.options);
+  program.on_run(command, [options, &program] { return run_eval_multihop(*options, program); });
+}
+
+}  // namespace lectern::cli
