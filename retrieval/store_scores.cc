@@ -34,7 +34,7 @@ void WriteSession::add_scores(std::span<const std::pair<std::string, double>> sc
   for (const auto& [key, score] : scores)
     connection_->prepare("INSERT OR REPLACE INTO chunk_score (key, score) VALUES (?, ?)")
         .bind(1, key)
-        .bind(2, score)
+        .bind_real(2, score)
         .run();
   connection_->prepare("DELETE FROM chunk_score WHERE id <= (SELECT max(id) FROM chunk_score) - ?")
       .bind(1, kMaxScores)

@@ -157,7 +157,7 @@ Statement& Statement::bind(int index, int64_t value) {
   return *this;
 }
 
-Statement& Statement::bind(int index, double value) {
+Statement& Statement::bind_real(int index, double value) {
   if (const int code = sqlite3_bind_double(statement_, index, value); code != SQLITE_OK)
     connection_->fail(code);
   return *this;

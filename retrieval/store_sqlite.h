@@ -27,7 +27,7 @@ class Statement {
   Statement& operator=(const Statement&) = delete;
 
   Statement& bind(int index, int64_t value);
-  Statement& bind(int index, double value);
+  Statement& bind_real(int index, double value);
   Statement& bind(int index, std::string_view text);  // copied
   Statement& bind_blob(int index, std::string_view bytes);
 
