@@ -1,7 +1,6 @@
 #include "agent/engine_language_model.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "engine/grammar.h"
 #include "engine/model_fingerprint.h"
@@ -105,32 +104,17 @@ std::vector<std::vector<double>> EngineLanguageModel::score_choices(std::span<co
                                                                     const CancelToken& cancel) {
   std::vector<std::vector<int32_t>> ids;
   for (const std::string& choice : choices) ids.push_back(engine_->tokenizer().encode(choice));
-  std::vector<std::vector<double>> out(requests.size());
   const bool single_tokens =
-      std::all_of(ids.begin(), ids.end(), [](const auto& of) { return of.size() == 1; });
-  if (single_tokens) {  // needs only these rows of the head
-    std::vector<std::vector<int32_t>> prompts;
-    for (const LmRequest& request : requests) prompts.push_back(render(request));
-    std::vector<int32_t> labels;
-    for (const std::vector<int32_t>& of : ids) labels.push_back(of.front());
-    const std::vector<float> scores = engine_->score_labels(prompts, labels, cancel);
-    for (size_t i = 0; i < scores.size(); ++i) out[i / labels.size()].push_back(scores[i]);
-    return out;
-  }
-  std::vector<ScoreItem> items;
-  for (const LmRequest& request : requests) {
-    const std::vector<int32_t> prompt = render(request);
-    for (const std::vector<int32_t>& of : ids) items.push_back({prompt, of});
-  }
-  const std::vector<Engine::Score> scores = engine_->score(items, cancel);
-  for (size_t r = 0; r < out.size(); ++r) {
-    double sum = 0;
-    for (size_t c = 0; c < ids.size(); ++c) {
-      out[r].push_back(scores[r * ids.size() + c].log_probability);
-      sum += std::exp(out[r].back());
-    }
-    for (double& score : out[r]) score -= std::log(std::max(sum, 1e-300));
-  }
+      std::all_of(ids.begin(), ids.end(), [](const std::vector<int32_t>& of) { return of.size() == 1; });
+  if (!single_tokens) return LanguageModel::score_choices(requests, choices, cancel);
+  // Only these rows of the head are needed.
+  std::vector<std::vector<int32_t>> prompts;
+  for (const LmRequest& request : requests) prompts.push_back(render(request));
+  std::vector<int32_t> labels;
+  for (const std::vector<int32_t>& of : ids) labels.push_back(of.front());
+  std::vector<std::vector<double>> out(requests.size());
+  const std::vector<float> scores = engine_->score_labels(prompts, labels, cancel);
+  for (size_t i = 0; i < scores.size(); ++i) out[i / labels.size()].push_back(scores[i]);
   return out;
 }
 

@@ -69,10 +69,10 @@ class LanguageModel {
                                     const CancelToken& cancel) = 0;
 
   // Log-probabilities that the reply to each request begins with each of `choices`, given that it is one of
-  // them: [requests][choices].
+  // them: [requests][choices]. As it stands here, one call of score() a choice.
   virtual std::vector<std::vector<double>> score_choices(std::span<const LmRequest> requests,
                                                          std::span<const std::string> choices,
-                                                         const CancelToken& cancel) = 0;
+                                                         const CancelToken& cancel);
 };
 
 }  // namespace lectern
