@@ -6,6 +6,7 @@
 #include "agent/asking.h"
 #include "agent/context.h"
 #include "agent/model_profile.h"
+#include "agent/read_level.h"
 #include "agent/retrieve.h"
 #include "agent/self_ask.h"
 #include "agent/window.h"
@@ -85,7 +86,9 @@ std::vector<SourcePassage> ask_itself(Asking& asking, QueryPlan& plan, std::vect
 
 FilledContext find_evidence(Asking& asking, QueryPlan& plan, Level level) {
   if (asking.documents.n_chunks() == 0) return {};
-  std::vector<SourcePassage> ranked = retrieve(asking, plan, wanted_passages(asking));
+  const int wanted = wanted_passages(asking);
+  std::vector<SourcePassage> ranked =
+      level == Level::kRead ? read_and_rank(asking, plan, wanted) : retrieve(asking, plan, wanted);
   if (level == Level::kSelfAsk) ranked = ask_itself(asking, plan, std::move(ranked));
   return fill(asking, ranked, share_window(asking.model, asking.request, plan).passages);
 }
@@ -95,9 +98,8 @@ void answer_question(Asking& asking, Answer& answer) {
   QueryPlan plan = understand(asking);
   answer.standalone_question = plan.question;
   std::optional<FilledContext> context = read_whole(asking, share_window(asking.model, asking.request, plan));
-  answer.level = context                                   ? Level::kFit
-                 : asking.request.level == Level::kSelfAsk ? Level::kSelfAsk
-                                                           : Level::kRetrieve;
+  const bool forced = asking.request.level == Level::kRead || asking.request.level == Level::kSelfAsk;
+  answer.level = context ? Level::kFit : forced ? asking.request.level : Level::kRetrieve;
   if (!context) context = find_evidence(asking, plan, answer.level);
   write_answer(asking, plan, *context, share_window(asking.model, asking.request, plan).answer, answer);
 }

@@ -20,6 +20,12 @@ class CollectionSource : public DocumentSource {
   std::vector<int64_t> document_ids() override;
   std::vector<std::string> languages() override { return languages_; }
   std::string guess_language(std::string_view text) override;
+  std::vector<std::optional<double>> kept_scores(std::span<const std::string> keys) override {
+    return collection_->kept_scores(keys);
+  }
+  void keep_scores(std::span<const std::pair<std::string, double>> scores) override {
+    collection_->keep_scores(scores);
+  }
 
  private:
   const Collection* collection_;

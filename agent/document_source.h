@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace lectern {
@@ -45,6 +47,12 @@ class DocumentSource {
   virtual std::vector<std::string> languages() = 0;  // two-letter codes, most documents first
   // Two-letter code of the language of a request, "" when unclear.
   virtual std::string guess_language(std::string_view text) = 0;
+
+  // Scores of chunks from earlier questions, by key. A source need not keep any.
+  virtual std::vector<std::optional<double>> kept_scores(std::span<const std::string> keys) {
+    return std::vector<std::optional<double>>(keys.size());
+  }
+  virtual void keep_scores(std::span<const std::pair<std::string, double>> /*scores*/) {}
 };
 
 }  // namespace lectern

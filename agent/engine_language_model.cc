@@ -1,6 +1,9 @@
 #include "agent/engine_language_model.h"
 
+#include <algorithm>
+
 #include "engine/grammar.h"
+#include "engine/model_fingerprint.h"
 
 namespace lectern {
 namespace {
@@ -38,6 +41,17 @@ double EngineLanguageModel::billion_parameters() const {
   return (c.num_hidden_layers * (attention + feed_forward) + embedding) * 1e-9;
 }
 
+std::string EngineLanguageModel::fingerprint() {
+  if (fingerprint_.empty()) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    for (const std::byte byte : lectern::fingerprint(engine_->model_file())) {
+      fingerprint_ += kDigits[std::to_integer<size_t>(byte) >> 4];
+      fingerprint_ += kDigits[std::to_integer<size_t>(byte) & 15];
+    }
+  }
+  return fingerprint_;
+}
+
 std::vector<int32_t> EngineLanguageModel::render(const LmRequest& request) const {
   return engine_->chat_template().render(to_chat(request.messages), request.assistant_prefix);
 }
@@ -73,11 +87,34 @@ std::vector<double> EngineLanguageModel::score(std::span<const LmRequest> reques
                                                std::string_view continuation, const CancelToken& cancel) {
   const std::vector<int32_t> ids = engine_->tokenizer().encode(continuation);
   std::vector<ScoreItem> items;
-  for (const LmRequest& request : requests) items.push_back({render(request), ids});
+  for (const LmRequest& request : requests) {
+    ScoreItem item{render(request), ids};
+    if (request.keep_prompt) item.keep_prefix_tokens = static_cast<int>(item.prompt.size()) - 1;
+    items.push_back(std::move(item));
+  }
   std::vector<double> out;
   for (const Engine::Score& score : engine_->score(items, cancel)) {
     out.push_back(score.n_tokens > 0 ? score.log_probability / score.n_tokens : 0.0);
   }
+  return out;
+}
+
+std::vector<std::vector<double>> EngineLanguageModel::score_choices(std::span<const LmRequest> requests,
+                                                                    std::span<const std::string> choices,
+                                                                    const CancelToken& cancel) {
+  std::vector<std::vector<int32_t>> ids;
+  for (const std::string& choice : choices) ids.push_back(engine_->tokenizer().encode(choice));
+  const bool single_tokens =
+      std::all_of(ids.begin(), ids.end(), [](const std::vector<int32_t>& of) { return of.size() == 1; });
+  if (!single_tokens) return LanguageModel::score_choices(requests, choices, cancel);
+  // Only these rows of the head are needed.
+  std::vector<std::vector<int32_t>> prompts;
+  for (const LmRequest& request : requests) prompts.push_back(render(request));
+  std::vector<int32_t> labels;
+  for (const std::vector<int32_t>& of : ids) labels.push_back(of.front());
+  std::vector<std::vector<double>> out(requests.size());
+  const std::vector<float> scores = engine_->score_labels(prompts, labels, cancel);
+  for (size_t i = 0; i < scores.size(); ++i) out[i / labels.size()].push_back(scores[i]);
   return out;
 }
 

@@ -13,6 +13,7 @@ class EngineLanguageModel : public LanguageModel {
   EngineLanguageModel(Engine& engine, std::string name) : engine_(&engine), name_(std::move(name)) {}
 
   std::string name() const override { return name_; }
+  std::string fingerprint() override;  // the first time reads the whole file, at the speed of memory
   double billion_parameters() const override;
   int context_tokens() const override { return engine_->context_tokens(); }
   int count_tokens(std::string_view text) const override { return engine_->tokenizer().count(text); }
@@ -22,12 +23,16 @@ class EngineLanguageModel : public LanguageModel {
   LmReply chat(const LmRequest& request, const LmTextCallback& on_text, const CancelToken& cancel) override;
   std::vector<double> score(std::span<const LmRequest> requests, std::string_view continuation,
                             const CancelToken& cancel) override;
+  std::vector<std::vector<double>> score_choices(std::span<const LmRequest> requests,
+                                                 std::span<const std::string> choices,
+                                                 const CancelToken& cancel) override;
 
  private:
   std::vector<int32_t> render(const LmRequest& request) const;
 
   Engine* engine_;
   std::string name_;
+  std::string fingerprint_;
 };
 
 }  // namespace lectern

@@ -33,6 +33,7 @@ struct LmRequest {
   std::vector<std::string> stop;
   std::optional<Json> json_schema;   // the reply is JSON of this shape
   std::vector<std::string> choices;  // the reply is one of these
+  bool keep_prompt = false;  // for score(): will come again with other continuations; kept where that can be
 };
 
 struct LmReply {
@@ -50,6 +51,8 @@ class LanguageModel {
   virtual ~LanguageModel() = default;
 
   virtual std::string name() const = 0;
+  // Tells models apart whose names are alike: what is kept of one is never used for another.
+  virtual std::string fingerprint() { return name(); }
   // Parameters in billions; 0 when unknown. Small models are given less to read.
   virtual double billion_parameters() const { return 0; }
   // Positions the model really has, prompt and reply together.
@@ -64,6 +67,12 @@ class LanguageModel {
   // Mean log-probability per token of `continuation` as the reply to each request.
   virtual std::vector<double> score(std::span<const LmRequest> requests, std::string_view continuation,
                                     const CancelToken& cancel) = 0;
+
+  // Log-probabilities that the reply to each request begins with each of `choices`, given that it is one of
+  // them: [requests][choices]. As it stands here, one call of score() a choice.
+  virtual std::vector<std::vector<double>> score_choices(std::span<const LmRequest> requests,
+                                                         std::span<const std::string> choices,
+                                                         const CancelToken& cancel);
 };
 
 }  // namespace lectern

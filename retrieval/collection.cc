@@ -127,6 +127,22 @@ class StoredCollection : public Collection {
     return read_passages(*session, session->document(document_id), first, count);
   }
 
+  std::vector<std::optional<double>> kept_scores(std::span<const std::string> keys) const override {
+    return store_->read()->scores(keys);
+  }
+
+  void keep_scores(std::span<const std::pair<std::string, double>> scores) const override {
+    try {
+      const auto session = store_->try_write();
+      if (session == nullptr) return;
+      session->begin();
+      session->add_scores(scores);
+      session->commit();
+    } catch (const Error&) {
+      // Read-only, full, or written by another process.
+    }
+  }
+
   std::vector<std::string> roots() const override { return store_->read()->roots(); }
 
   void verify() const override {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/cancel.h"
@@ -121,6 +122,11 @@ class Collection {
   virtual Passage passage(int64_t chunk_id) const = 0;
   // Chunks [first, first + count) of a document by ordinal; fewer at its end.
   virtual std::vector<Passage> passages(int64_t document_id, int first, int count) const = 0;
+
+  // A cache of scores that a model gave to chunks, by a key of the caller's, of bounded size. A collection
+  // that cannot be written now keeps nothing, and says nothing: what is not kept is computed again.
+  virtual std::vector<std::optional<double>> kept_scores(std::span<const std::string> keys) const = 0;
+  virtual void keep_scores(std::span<const std::pair<std::string, double>> scores) const = 0;
 
   // The folders that its files were found under, in order.
   virtual std::vector<std::string> roots() const = 0;

@@ -220,7 +220,15 @@ std::unique_ptr<ReadSession> Store::read() {
 }
 
 std::unique_ptr<WriteSession> Store::write() {
-  std::unique_lock lock(write_mutex_);
+  return start_writing(std::unique_lock(write_mutex_));
+}
+
+std::unique_ptr<WriteSession> Store::try_write() {
+  std::unique_lock lock(write_mutex_, std::try_to_lock);
+  return lock ? start_writing(std::move(lock)) : nullptr;
+}
+
+std::unique_ptr<WriteSession> Store::start_writing(std::unique_lock<std::mutex> lock) {
   if (in_memory_) return std::unique_ptr<WriteSession>(new WriteSession(*this, std::move(lock), -1));
   const int lock_file = take_lock_file();
   FileDescriptor closes(lock_file);

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -92,6 +93,8 @@ class StoreSession : public BlobReader {
   std::vector<Chunk> chunks(int64_t first, int64_t count);
   std::vector<SkippedFile> skipped_below(const std::string& root);
   StoreCounts counts();
+  // Of chunks, by key; none for one that is not kept.
+  std::vector<std::optional<double>> scores(std::span<const std::string> keys);
   // The folders that files were found under: absolute paths, ascending.
   std::vector<std::string> roots();
   // Throws Error(kCorrupt) when SQLite finds the file damaged.
@@ -137,6 +140,9 @@ class WriteSession : public StoreSession {
   void update_file(const StoredDocument& document);
   void remove_document(const StoredDocument& document);
 
+  // Kept until newer ones need their place.
+  void add_scores(std::span<const std::pair<std::string, double>> scores);
+
   void set_skipped(const SkippedFile& file);
   void remove_skipped(const std::string& file);
 
@@ -172,6 +178,8 @@ class Store {
   std::unique_ptr<ReadSession> read();
   // Throws Error(kUnavailable) when another process writes.
   std::unique_ptr<WriteSession> write();
+  // Null at once, without waiting, when this process writes already.
+  std::unique_ptr<WriteSession> try_write();
   uint64_t file_bytes() const;  // database and log
   // Is it one of the collection's own files?
   bool owns(const std::filesystem::path& file) const;
@@ -181,6 +189,7 @@ class Store {
   friend class WriteSession;
   Store(std::filesystem::path path, bool in_memory);
 
+  std::unique_ptr<WriteSession> start_writing(std::unique_lock<std::mutex> lock);
   int take_lock_file() const;
   void create();
   void check_format(Connection& connection) const;

@@ -157,6 +157,12 @@ Statement& Statement::bind(int index, int64_t value) {
   return *this;
 }
 
+Statement& Statement::bind_real(int index, double value) {
+  if (const int code = sqlite3_bind_double(statement_, index, value); code != SQLITE_OK)
+    connection_->fail(code);
+  return *this;
+}
+
 Statement& Statement::bind(int index, std::string_view text) {
   const int code = sqlite3_bind_text64(statement_, index, text.data() != nullptr ? text.data() : "",
                                        text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
@@ -184,6 +190,10 @@ void Statement::run() {
 
 int64_t Statement::integer(int column) const {
   return sqlite3_column_int64(statement_, column);
+}
+
+double Statement::real(int column) const {
+  return sqlite3_column_double(statement_, column);
 }
 
 std::string Statement::text(int column) const {

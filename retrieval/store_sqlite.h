@@ -27,12 +27,14 @@ class Statement {
   Statement& operator=(const Statement&) = delete;
 
   Statement& bind(int index, int64_t value);
+  Statement& bind_real(int index, double value);
   Statement& bind(int index, std::string_view text);  // copied
   Statement& bind_blob(int index, std::string_view bytes);
 
   bool step();  // true: a row is there
   void run();   // no row is expected
   int64_t integer(int column) const;
+  double real(int column) const;
   std::string text(int column) const;  // text or blob
 
  private:

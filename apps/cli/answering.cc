@@ -42,8 +42,9 @@ std::string what_it_took(const Answer& answer) {
 
 void add_answer_options(CLI::App* command, AnswerOptions& options) {
   command
-      ->add_option("--level", options.level, "0: read everything, 1: retrieve, 3: ask itself sub-questions")
-      ->check(CLI::IsMember({"auto", "0", "1", "3"}))
+      ->add_option("--level", options.level,
+                   "0: read everything, 1: retrieve, 2: judge chunk by chunk, 3: ask itself sub-questions")
+      ->check(CLI::IsMember({"auto", "0", "1", "2", "3"}))
       ->capture_default_str();
   command->add_option("--context", options.context_tokens, "Tokens of passages that the model is given")
       ->check(CLI::Range(256, 1 << 20))

@@ -5,6 +5,9 @@
 #include <cmath>
 #include <random>
 
+#include "agent/agent.h"
+#include "agent/collection_source.h"
+#include "agent/engine_language_model.h"
 #include "apps/cli/command.h"
 #include "apps/cli/load_model.h"
 #include "base/clock.h"
@@ -24,6 +27,8 @@ struct NeedleOptions {
 
 constexpr int kMaxAnswerTokens = 24;
 constexpr std::string_view kTask = "A pass key is hidden in the text below. Find it and remember it.\n\n";
+constexpr std::string_view kAgentQuestion = "What is the pass key?";
+constexpr int kAgentKvTokens = 16'384;  // room for the agent's prompts, and for chunks read together
 constexpr std::string_view kQuestion = "\n\nWhat is the pass key? Answer with its five digits.";
 
 // Sentences without digits, from a few thousand combinations.
@@ -79,15 +84,17 @@ class Haystack {
 
   const std::string& pass_key() const { return pass_key_; }
 
-  // depth 0: the needle comes first, 1: last.
-  std::string prompt(double depth) const {
+  std::string prompt(double depth) const { return std::string(kTask) + text(depth) + std::string(kQuestion); }
+
+  // The text alone. depth 0: the needle comes first, 1: last.
+  std::string text(double depth) const {
     const auto place = static_cast<size_t>(std::lround(depth * static_cast<double>(sentences_.size())));
     std::vector<std::string> sentences = sentences_;
     sentences.insert(sentences.begin() + static_cast<std::ptrdiff_t>(place), needle());
-    std::string text(kTask);
+    std::string text;
     for (const std::string& sentence : sentences) text += sentence + " ";
     text.pop_back();
-    return text.append(kQuestion);
+    return text;
   }
 
  private:
@@ -102,36 +109,68 @@ struct Depth {
   int found = 0;
 };
 
+struct NeedleReply {
+  std::string text;
+  int prompt_tokens = 0;
+  int chunks = 0, chunks_read = 0;  // of the agent
+};
+
+NeedleReply read_whole(Engine& engine, const Haystack& haystack, double depth, const CancelToken& cancel) {
+  const ChatMessage message[] = {{.role = Role::kUser, .content = haystack.prompt(depth)}};
+  GenerateRequest request;
+  request.prompt = engine.chat_template().render(message);
+  request.max_new_tokens = kMaxAnswerTokens;
+  const GenerateResult result = engine.generate(request, {}, cancel);
+  cancel.throw_if_cancelled();
+  return {result.text, result.prompt_tokens};
+}
+
+// The text is a document of a collection, and the agent is asked.
+NeedleReply ask_agent(Engine& engine, Level level, const std::string& model, const Haystack& haystack,
+                      double depth, const CancelToken& cancel) {
+  Document document;
+  document.text = haystack.text(depth);
+  document.format = "text";
+  document.language = "en";
+  const auto collection = Collection::open_in_memory();
+  collection->add("text", document);
+  CollectionSource source(*collection);
+  EngineLanguageModel language_model(engine, model);
+  AskRequest request;
+  request.question = kAgentQuestion;
+  request.level = level;
+  const Answer answer = Agent(language_model, source).ask(request, {}, cancel);
+  NeedleReply reply{answer.text, answer.trace.prompt_tokens, static_cast<int>(source.n_chunks())};
+  for (const TraceStep& step : answer.trace.steps)
+    if (step.kind == "read") reply.chunks_read += step.data["read"].get<int>();
+  return reply;
+}
+
 int eval_needle(Program& program, const NeedleOptions& options) {
-  if (options.level != "whole") {
-    throw Error(ErrorCode::kUnsupported,
-                "--level " + options.level +
-                    ": only whole is there, where the model reads the whole text; the agent's levels do not "
-                    "take part in this measurement yet");
-  }
+  const bool whole = options.level == "whole";
   Output& out = program.output();
-  const auto engine = load_model(program, options.tokens + kMaxAnswerTokens);
+  const auto engine = load_model(program, whole ? options.tokens + kMaxAnswerTokens : kAgentKvTokens);
   const ProgressFn progress = out.progress();
   std::vector<Depth> depths(static_cast<size_t>(options.depths));
   for (size_t d = 0; d < depths.size(); ++d)
     depths[d].depth = depths.size() == 1 ? 0.5 : static_cast<double>(d) / (options.depths - 1.0);
   const int n = options.depths * options.trials;
   int done = 0, found = 0;
-  int64_t prompt_tokens = 0;
+  int64_t prompt_tokens = 0, chunks_read = 0;
+  int chunks = 0;  // of the last text
   const Stopwatch time;
   for (int trial = 0; trial < options.trials; ++trial) {
     const Haystack haystack(engine->tokenizer(), options.tokens, options.seed + static_cast<uint32_t>(trial));
     for (Depth& depth : depths) {
-      const ChatMessage message[] = {{.role = Role::kUser, .content = haystack.prompt(depth.depth)}};
-      GenerateRequest request;
-      request.prompt = engine->chat_template().render(message);
-      request.max_new_tokens = kMaxAnswerTokens;
-      const GenerateResult result = engine->generate(request, {}, program.cancel);
-      program.cancel.throw_if_cancelled();
-      const bool hit = result.text.find(haystack.pass_key()) != std::string::npos;
+      const NeedleReply reply = whole ? read_whole(*engine, haystack, depth.depth, program.cancel)
+                                      : ask_agent(*engine, *parse_level(options.level), model_name(program),
+                                                  haystack, depth.depth, program.cancel);
+      const bool hit = reply.text.find(haystack.pass_key()) != std::string::npos;
+      chunks = reply.chunks;
+      chunks_read += reply.chunks_read;
       depth.found += hit ? 1 : 0;
       found += hit ? 1 : 0;
-      prompt_tokens += result.prompt_tokens;
+      prompt_tokens += reply.prompt_tokens;
       if (progress) {
         progress({.stage = "looking for the needle",
                   .item = "",
@@ -147,6 +186,10 @@ int eval_needle(Program& program, const NeedleOptions& options) {
     result["level"] = options.level;
     result["tokens"] = options.tokens;
     result["mean_prompt_tokens"] = static_cast<double>(prompt_tokens) / n;
+    if (!whole) {
+      result["chunks"] = chunks;
+      result["mean_chunks_read"] = static_cast<double>(chunks_read) / n;
+    }
     result["kv_bytes_per_token"] = engine->backend().kv_bytes_per_token();
     result["n"] = n;
     result["rate"] = rate;
@@ -185,7 +228,8 @@ void register_eval_needle(CLI::App& eval, Program& program) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Of the texts and pass keys")->capture_default_str();
-  command->add_option("--level", options->level, "How the text is read; there is only: whole, by the model")
+  command->add_option("--level", options->level, "whole: by the model at once, 1, 2: by a level of the agent")
+      ->check(CLI::IsMember({"whole", "1", "2"}))
       ->capture_default_str();
   add_model_options(command, program.options);
   add_output_options(command, program.options);

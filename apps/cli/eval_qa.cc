@@ -113,7 +113,7 @@ class QaEvaluation {
   void answer(const SquadQuestion& question) {
     AskRequest request;
     request.question = question.question;
-    request.level = options_.level == 0 ? Level::kFit : Level::kRetrieve;
+    request.level = parse_level(std::to_string(options_.level)).value_or(Level::kRetrieve);
     request.max_passages = options_.passages;
     request.seed = options_.seed;
     request.helper_calls = options_.helper_calls == "always"  ? HelperCalls::kAlways
@@ -211,7 +211,8 @@ void register_eval_qa(CLI::App& eval, Program& program) {
       ->check(CLI::ExistingFile);
   command->add_option("--documents", options->documents, "Take the text from this parallel file")
       ->check(CLI::ExistingFile);
-  command->add_option("--level", options->level, "0: read everything, 1: retrieve")->check(CLI::Range(0, 1));
+  command->add_option("--level", options->level, "0: read everything, 1: retrieve, 2: read chunk by chunk")
+      ->check(CLI::Range(0, 2));
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
   command->add_option("--seed", options->seed, "Of the draw");
   command->add_option("--passages", options->passages, "Chunks to give the model; 0: what suits it")

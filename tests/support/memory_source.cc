@@ -115,4 +115,17 @@ std::string MemorySource::guess_language(std::string_view text) {
   return std::string(code.empty() ? "en" : code);
 }
 
+std::vector<std::optional<double>> MemorySource::kept_scores(std::span<const std::string> keys) {
+  std::vector<std::optional<double>> found;
+  for (const std::string& key : keys) {
+    const auto kept = scores.find(key);
+    found.push_back(kept == scores.end() ? std::nullopt : std::optional(kept->second));
+  }
+  return found;
+}
+
+void MemorySource::keep_scores(std::span<const std::pair<std::string, double>> some) {
+  for (const auto& [key, score] : some) scores[key] = score;
+}
+
 }  // namespace lectern

@@ -2,6 +2,7 @@
 // terms, several queries fused by reciprocal rank.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,12 @@ class MemorySource : public DocumentSource {
   std::vector<std::string> languages() override;
   std::string guess_language(std::string_view text) override;
 
+  std::vector<std::optional<double>> kept_scores(std::span<const std::string> keys) override;
+  void keep_scores(std::span<const std::pair<std::string, double>> scores) override;
+
   const std::string& text(int64_t document_id) const { return texts_[static_cast<size_t>(document_id)]; }
-  std::vector<std::string> searched;  // the text of every query so far
+  std::map<std::string, double> scores;  // kept
+  std::vector<std::string> searched;     // the text of every query so far
 
  private:
   std::vector<MemoryDocument> documents_;

@@ -58,9 +58,29 @@ LmReply ScriptedModel::chat(const LmRequest& request, const LmTextCallback& on_t
   return reply;
 }
 
-std::vector<double> ScriptedModel::score(std::span<const LmRequest> requests, std::string_view,
-                                         const CancelToken&) {
-  return std::vector<double>(requests.size(), 0.0);
+std::vector<double> ScriptedModel::score(std::span<const LmRequest> requests, std::string_view continuation,
+                                         const CancelToken& cancel) {
+  std::vector<double> out;
+  for (const LmRequest& request : requests) {
+    cancel.throw_if_cancelled();
+    scored.push_back(request);
+    out.push_back(score_of ? score_of(request, continuation) : 0.0);
+  }
+  return out;
+}
+
+std::vector<std::vector<double>> ScriptedModel::score_choices(std::span<const LmRequest> requests,
+                                                              std::span<const std::string> choices,
+                                                              const CancelToken& cancel) {
+  std::vector<std::vector<double>> out;
+  for (const LmRequest& request : requests) {
+    cancel.throw_if_cancelled();
+    scored.push_back(request);
+    out.emplace_back();
+    for (const std::string& choice : choices)
+      out.back().push_back(score_of ? score_of(request, choice) : 0.0);
+  }
+  return out;
 }
 
 }  // namespace lectern

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -24,6 +25,9 @@ class ScriptedModel : public LanguageModel {
   size_t piece_characters = 1;  // streamed at a time
   std::map<std::string, std::deque<ScriptedReply>> replies;
   std::vector<LmRequest> calls;
+  // What score() and score_choices() say of a request; without them everything scores alike.
+  std::function<double(const LmRequest&, std::string_view continuation)> score_of;
+  std::vector<LmRequest> scored;  // requests of score() and score_choices()
 
   std::string name() const override { return "scripted"; }
   double billion_parameters() const override { return billions; }
@@ -33,6 +37,9 @@ class ScriptedModel : public LanguageModel {
   LmReply chat(const LmRequest& request, const LmTextCallback& on_text, const CancelToken& cancel) override;
   std::vector<double> score(std::span<const LmRequest> requests, std::string_view continuation,
                             const CancelToken& cancel) override;
+  std::vector<std::vector<double>> score_choices(std::span<const LmRequest> requests,
+                                                 std::span<const std::string> choices,
+                                                 const CancelToken& cancel) override;
 };
 
 }  // namespace lectern

@@ -1,5 +1,9 @@
 #include "retrieval/collection.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -508,4 +512,42 @@ TEST_CASE("the collection of a folder has a stable name of its own") {
   Notes notes;
   CHECK(default_collection_path(notes.root) == default_collection_path(notes.root / "sub" / ".."));
   CHECK(default_collection_path(notes.root) != default_collection_path(notes.root / "sub"));
+}
+
+TEST_CASE("scores are kept in the collection and the newest stay") {
+  const TempFolder folder;
+  const fs::path database = folder.path() / "c.lectern";
+  using Scores = std::vector<std::pair<std::string, double>>;
+  const std::vector<std::string> keys = {"first", "second", "unknown"};
+  {
+    const auto collection = Collection::open(database);
+    CHECK(collection->kept_scores(keys) == std::vector<std::optional<double>>(3));  // no table yet
+    collection->keep_scores(Scores{{"first", -1.25}, {"second", 2.5}});
+    collection->keep_scores(Scores{{"second", 3.5}});
+  }
+  const auto collection = Collection::open(database);
+  CHECK(collection->kept_scores(keys) == std::vector<std::optional<double>>{-1.25, 3.5, std::nullopt});
+  Scores many;
+  for (int i = 0; i < 100'000; ++i) many.emplace_back("key " + std::to_string(i), i);
+  collection->keep_scores(many);
+  const std::vector<std::string> ends = {"first", "second", "key 0", "key 99999"};
+  CHECK(collection->kept_scores(ends) ==
+        std::vector<std::optional<double>>{std::nullopt, std::nullopt, 0.0, 99999.0});
+  collection->verify();
+}
+
+TEST_CASE("scores are not kept while another writes and nothing fails") {
+  const TempFolder folder;
+  const fs::path database = folder.path() / "c.lectern";
+  const auto collection = Collection::open(database);
+  const int lock = ::open((database.string() + ".lock").c_str(), O_RDWR | O_CREAT, 0644);
+  REQUIRE(lock >= 0);
+  REQUIRE(::flock(lock, LOCK_EX | LOCK_NB) == 0);
+  const std::vector<std::pair<std::string, double>> scores = {{"a", 1.0}};
+  collection->keep_scores(scores);
+  const std::vector<std::string> keys = {"a"};
+  CHECK(collection->kept_scores(keys) == std::vector<std::optional<double>>{std::nullopt});
+  ::close(lock);
+  collection->keep_scores(scores);
+  CHECK(collection->kept_scores(keys) == std::vector<std::optional<double>>{1.0});
 }

@@ -1,0 +1,19 @@
+// Level 2: chunks are read one by one, each judged against the question from prefill alone (chunk_judge.h),
+// where search by words alone cannot tell which of them answers it.
+#pragma once
+
+#include <vector>
+
+#include "agent/asking.h"
+
+namespace lectern {
+
+// Reads chunks in the order of the level 1 search, then the others in document order, until all are read, the
+// budget is spent (AskRequest::budget; scores kept from earlier questions cost nothing), or one passes and
+// many after it are no better. What has been read by then is used. Sentences of the best chunks, chosen by
+// the model, are searched for in turn, and what they find (a dozen chunks) is read beyond the budget of
+// chunks; no chunk is read twice. Best first, at most `limit`; when nothing passes, still those that scored
+// best. A model that fails to score leaves the level 1 ranking. Throws Error(kCancelled).
+std::vector<SourcePassage> read_and_rank(Asking& asking, QueryPlan& plan, int limit);
+
+}  // namespace lectern
