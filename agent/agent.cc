@@ -5,6 +5,7 @@
 #include "agent/answer_writer.h"
 #include "agent/asking.h"
 #include "agent/context.h"
+#include "agent/map_reduce.h"
 #include "agent/model_profile.h"
 #include "agent/retrieve.h"
 #include "agent/window.h"
@@ -32,7 +33,7 @@ void route(Asking& asking, Level level, const std::string& reason, int fit_token
 }
 
 // Level 0, when everything fits.
-std::optional<FilledContext> read_whole(Asking& asking, const WindowShare& share) {
+std::optional<FilledContext> read_whole(Asking& asking, const WindowShare& share, WholeTask task) {
   if (asking.request.level != Level::kAuto && asking.request.level != Level::kFit) {
     route(asking, asking.request.level, "as asked", 0);
     return std::nullopt;
@@ -49,6 +50,11 @@ std::optional<FilledContext> read_whole(Asking& asking, const WindowShare& share
                                                  std::to_string(asking.documents.n_characters()) +
                                                  " characters) do not fit the " + std::to_string(fit) +
                                                  " tokens left for them: use level 1 or fewer documents");
+  }
+  if (task != WholeTask::kNone) {
+    route(asking, Level::kWhole, "a " + std::string(to_string(task)) + " of whole documents is asked for",
+          fit);
+    return std::nullopt;
   }
   route(asking, Level::kRetrieve,
         "the documents are more than the " + std::to_string(fit) +
@@ -76,7 +82,12 @@ void answer_question(Asking& asking, Answer& answer) {
   QueryPlan plan = understand(asking);
   answer.standalone_question = plan.question;
   WindowShare share = share_window(asking.model, asking.request, plan);
-  std::optional<FilledContext> context = read_whole(asking, share);
+  const WholeRequest whole = understand_whole(asking, plan);
+  std::optional<FilledContext> context = read_whole(asking, share, whole.task);
+  if (!context && whole.task != WholeTask::kNone) {
+    answer.level = Level::kWhole;
+    return answer_whole(asking, std::move(plan), whole, answer);
+  }
   answer.level = context ? Level::kFit : Level::kRetrieve;
   if (!context && asking.documents.n_chunks() > 0) {
     const std::vector<SourcePassage> ranked = retrieve(asking, plan, wanted_passages(asking));
@@ -100,12 +111,15 @@ std::string_view to_string(Level level) {
       return "2";
     case Level::kSelfAsk:
       return "3";
+    case Level::kWhole:
+      return "whole";
   }
   return "";
 }
 
 std::optional<Level> parse_level(std::string_view name) {
-  for (const Level level : {Level::kAuto, Level::kFit, Level::kRetrieve, Level::kRead, Level::kSelfAsk}) {
+  for (const Level level :
+       {Level::kAuto, Level::kFit, Level::kRetrieve, Level::kRead, Level::kSelfAsk, Level::kWhole}) {
     if (to_string(level) == name) return level;
   }
   return std::nullopt;

@@ -11,19 +11,6 @@
 namespace lectern {
 namespace {
 
-// Document text cannot close the fence that it stands in: a blank is set into what looks like one.
-std::string fenced(std::string_view passages) {
-  std::string out;
-  out.reserve(passages.size());
-  for (size_t i = 0; i < passages.size(); ++i) {
-    out.push_back(passages[i]);
-    const std::string_view rest = passages.substr(i + 1);
-    if (passages[i] == '<' && (rest.starts_with("/passages>") || rest.starts_with("passages>")))
-      out.push_back(' ');
-  }
-  return out;
-}
-
 // Without what a model likes to put first: blanks, quotes, emphasis, a passage number.
 std::string_view without_opening(std::string_view reply) {
   const size_t begin = reply.find_first_not_of(" \n\t\"*[]0123456789");
@@ -63,6 +50,18 @@ std::string rules_for(std::string_view question, const std::vector<std::string>&
 }
 
 }  // namespace
+
+std::string fenced(std::string_view passages) {
+  std::string out;
+  out.reserve(passages.size());
+  for (size_t i = 0; i < passages.size(); ++i) {
+    out.push_back(passages[i]);
+    const std::string_view rest = passages.substr(i + 1);
+    if (passages[i] == '<' && (rest.starts_with("/passages>") || rest.starts_with("passages>")))
+      out.push_back(' ');
+  }
+  return out;
+}
 
 LmRequest answer_request(std::string_view passages, std::string_view question,
                          const std::vector<std::string>& instruction) {

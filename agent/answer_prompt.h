@@ -9,6 +9,9 @@
 
 namespace lectern {
 
+// Document text cannot close the fence that it stands in: a blank is set into what looks like one.
+std::string fenced(std::string_view passages);
+
 // Passages (as render_passages gives them) inside a fence, then the question, then how to answer; in Chinese
 // for a Chinese question.
 LmRequest answer_request(std::string_view passages, std::string_view question,
