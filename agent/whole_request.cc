@@ -347,9 +347,9 @@ Form chinese_form(std::string_view request) {
     return {};
   }
   if (topical) return {};
-  const auto object = after_verb(text, kSummarise);
-  if (object && !holds_one_of(*object, WordList<6>{"谁", "哪", "什么", "多少", "吗", "几"}))
-    return form(WholeTask::kSummary, skip_chinese_determiners(*object), of_documents(*object), false);
+  const auto summarised = after_verb(text, kSummarise);
+  if (summarised && !holds_one_of(*summarised, WordList<6>{"谁", "哪", "什么", "多少", "吗", "几"}))
+    return form(WholeTask::kSummary, skip_chinese_determiners(*summarised), of_documents(*summarised), false);
   if (after_verb(text, kWrite) &&
       (holds_one_of(text, kSummaryNouns) || text.ends_with("总结") || text.ends_with("摘要")))
     return form(WholeTask::kSummary, text, holds_one_of(text, kChineseNouns), true);
