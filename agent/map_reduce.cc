@@ -14,6 +14,7 @@
 #include "agent/languages.h"
 #include "agent/model_profile.h"
 #include "agent/reading_list.h"
+#include "agent/reply_json.h"
 #include "agent/retrieve.h"
 #include "agent/salience.h"
 #include "agent/window.h"
@@ -25,30 +26,32 @@ namespace {
 // Documents whose names are compared with the request; of more, all are meant.
 constexpr int64_t kMaxNamedAmong = 4096;
 constexpr int kMinPoints = 2, kMaxPoints = 6;
-constexpr int kPointTokens = 48;  // of a note, and about those of the sentence that supports it
+constexpr int kSentenceTokens = 40;  // about
+constexpr int kPointsTokens = 48;    // of the reply
 constexpr int kItemsTokens = 320;
-// The answer to a whole-document request is written from more than is read at once.
-constexpr int kMinFinalTokens = 2048;
 // A pass that leaves more than this of what it read does not lead to an end.
 constexpr double kShrinks = 0.85;
 
-struct Point {
-  std::string text;                     // as the model wrote it, without markers
-  std::vector<SourcePassage> evidence;  // the sentences that support it: parts of chunks
+// A sentence of a document is a SourcePassage whose text is a part of its chunk's.
+struct Item {
+  std::string text;        // as the model wrote it, without markers
+  SourcePassage evidence;  // the sentence that names it
 };
 
-// What has been found in one or, of a comparison, in each document.
+// What has been found in all documents or, of a comparison, in each.
 struct Part {
   ReadingList list;
-  std::vector<Point> points;
+  std::vector<SourcePassage> sentences;  // of a list none
+  std::vector<Item> items;
 };
 
 struct Task {
   Asking& asking;
   const QueryPlan& plan;
   WholeTask kind;
-  int span_tokens = 0;   // passages of one call
-  int final_tokens = 0;  // passages of the answer
+  int span_tokens = 0;                                             // passages of one call
+  int final_tokens = 0;                                            // passages of the answer
+  EvidencePassage::Label label = EvidencePassage::Label::kNumber;  // with titles, of several documents
   bool capitals_are_names = true;
 
   bool lists() const { return kind == WholeTask::kList; }
@@ -64,26 +67,16 @@ std::vector<DocumentName> document_names(DocumentSource& documents) {
   return names;
 }
 
-// Sentences as passages: one for each document and section, in the order of the documents.
-std::vector<EvidencePassage> as_passages(std::vector<SourcePassage> sentences) {
+// Sentences as passages of their own, in the order of the documents, each on one line.
+std::vector<EvidencePassage> as_passages(std::vector<SourcePassage> sentences, EvidencePassage::Label label) {
   ReadingList::sort_by_place(sentences);
   std::vector<EvidencePassage> passages;
   for (SourcePassage& sentence : sentences) {
-    if (!passages.empty()) {
-      EvidencePassage& last = passages.back();
-      const SourcePassage& before = last.chunks.back();
-      const bool same_place =
-          before.document_id == sentence.document_id && before.heading_path == sentence.heading_path;
-      if (same_place && before.begin == sentence.begin) continue;
-      if (same_place) {
-        last.text.append("\n").append(sentence.text);
-        last.chunks.push_back(std::move(sentence));
-        continue;
-      }
-    }
-    std::string text = sentence.text;
-    passages.push_back({{}, std::move(text)});
-    passages.back().chunks.push_back(std::move(sentence));
+    EvidencePassage& passage = passages.emplace_back();
+    passage.label = label;
+    passage.text = sentence.text;
+    std::replace(passage.text.begin(), passage.text.end(), '\n', ' ');
+    passage.chunks.push_back(std::move(sentence));
   }
   return passages;
 }
@@ -96,35 +89,54 @@ SourcePassage sentence_of(const SourcePassage& chunk, TextRange range) {
   return sentence;
 }
 
-// The sentences that say best what the passages are about: where the model's notes are of no use.
-std::vector<Point> salient_points(const std::vector<EvidencePassage>& passages, int n) {
-  std::vector<SourcePassage> sentences;
-  for (const EvidencePassage& passage : passages) {
-    for (const SourcePassage& chunk : passage.chunks) {
-      for (const TextRange range : split_sentences(chunk.text))
-        sentences.push_back(sentence_of(chunk, range));
+// The sentences of some chunks that say something: no headings, no crumbs.
+std::vector<SourcePassage> sentences_of(const std::vector<SourcePassage>& chunks) {
+  constexpr size_t kMinBytes = 30, kMinTerms = 4;
+  std::vector<SourcePassage> out;
+  for (const SourcePassage& chunk : chunks) {
+    for (const TextRange range : split_sentences(chunk.text)) {
+      const std::string_view text = range.of(chunk.text);
+      if (text.size() >= kMinBytes && text.front() != '#' && support_terms(text).size() >= kMinTerms)
+        out.push_back(sentence_of(chunk, range));
     }
   }
-  std::vector<std::string_view> texts;
-  for (const SourcePassage& sentence : sentences) texts.push_back(sentence.text);
-  std::vector<Point> points;
-  for (const size_t i : by_salience(texts, {})) {
-    if (static_cast<int>(points.size()) == n) break;
-    points.push_back({sentences[i].text, {sentences[i]}});
-  }
-  return points;
+  return out;
 }
 
-LmRequest points_request(const Task& task, std::string_view passages, int n_points) {
-  const std::string_view language = prompt_language(task.plan.question);
-  const std::string text = fenced(passages), n = std::to_string(n_points);
-  if (task.lists()) {
-    return helper_request("items", language, {{"passages", text}, {"request", task.plan.question}},
-                          kItemsTokens);
+// Those that say best what all are about: where the model's choice is of no use.
+std::vector<SourcePassage> salient(const std::vector<SourcePassage>& sentences, int n) {
+  std::vector<std::string_view> texts;
+  for (const SourcePassage& sentence : sentences) texts.push_back(sentence.text);
+  std::vector<SourcePassage> out;
+  for (const size_t i : by_salience(texts, {})) {
+    if (static_cast<int>(out.size()) == n) break;
+    out.push_back(sentences[i]);
   }
-  return helper_request("points", language,
-                        {{"passages", text}, {"request", task.plan.question}, {"points", n}},
-                        n_points * kPointTokens);
+  return out;
+}
+
+LmRequest points_request(const Task& task, const std::vector<EvidencePassage>& passages, int n_points) {
+  const std::string_view language = prompt_language(task.plan.question);
+  const std::string n = std::to_string(n_points), text = fenced(render_passages(passages));
+  LmRequest request =
+      helper_request("points", language, {{"passages", text}, {"request", task.plan.question}, {"points", n}},
+                     kPointsTokens);
+  Json numbers = Json::array();
+  for (size_t i = 1; i <= passages.size(); ++i) numbers.push_back(i);
+  request.json_schema = Json{{"type", "object"},
+                             {"properties",
+                              {{"sentences",
+                                {{"type", "array"},
+                                 {"items", {{"type", "integer"}, {"enum", std::move(numbers)}}},
+                                 {"minItems", 1},
+                                 {"maxItems", n_points}}}}}};
+  return request;
+}
+
+LmRequest items_request(const Task& task, const std::vector<EvidencePassage>& passages) {
+  const std::string text = fenced(render_passages(passages));
+  return helper_request("items", prompt_language(task.plan.question),
+                        {{"passages", text}, {"request", task.plan.question}}, kItemsTokens);
 }
 
 // "- Ada Quill [1]" without bullet and markers; the labels that it had.
@@ -150,72 +162,70 @@ std::string without_markers(std::string_view line, std::vector<int>& labels) {
                                                                  : text.substr(first, last + 1 - first);
 }
 
-// The notes that a sentence of the passages supports.
-std::vector<Point> verified_points(const Task& task, const std::vector<EvidencePassage>& passages,
-                                   std::string_view reply) {
+// The items that a sentence of the passages names.
+std::vector<Item> verified_items(const Task& task, const std::vector<EvidencePassage>& passages,
+                                 std::string_view reply) {
   const SupportIndex support(passages, task.plan.question, {}, task.capitals_are_names);
   CitedText cited(passages, support, task.plan.question, {});
   cited.feed(reply);
   cited.finish();
-  std::vector<Point> points;
-  for (const TextRange range : split_sentences(cited.text(), 4096)) {
-    for (size_t begin = range.begin; begin < range.end;) {  // lines are notes of their own
-      const size_t end = std::min(cited.text().find('\n', begin), range.end);
-      std::vector<int> labels;
-      Point point{without_markers(std::string_view(cited.text()).substr(begin, end - begin), labels), {}};
-      for (const int label : labels) {
-        const Citation& citation = cited.citations()[static_cast<size_t>(label) - 1];
-        const size_t at = citation.quote_begin - citation.passage.begin;
-        point.evidence.push_back(sentence_of(citation.passage, {at, at + citation.quote.size()}));
-      }
-      if (!point.evidence.empty() && !point.text.empty()) points.push_back(std::move(point));
-      begin = end + 1;
-    }
+  std::vector<Item> items;
+  for (size_t begin = 0; begin < cited.text().size();) {
+    const size_t end = std::min(cited.text().find('\n', begin), cited.text().size());
+    std::vector<int> labels;
+    const std::string text =
+        without_markers(std::string_view(cited.text()).substr(begin, end - begin), labels);
+    begin = end + 1;
+    if (labels.empty() || text.empty()) continue;
+    const Citation& citation = cited.citations()[static_cast<size_t>(labels.front()) - 1];
+    const size_t at = citation.quote_begin - citation.passage.begin;
+    items.push_back({text, sentence_of(citation.passage, {at, at + citation.quote.size()})});
   }
-  return points;
+  return items;
 }
 
-// Notes on some passages. A call that fails or gives nothing that the passages support is replaced by the
-// passages' own sentences, so that no part of a document is lost; a list has none then.
-std::vector<Point> note_points(const Task& task, const std::vector<EvidencePassage>& passages, int n_points) {
-  Asking& asking = task.asking;
-  LmRequest request = points_request(task, render_passages(passages), n_points);
-  request.seed = asking.request.seed;
-  std::vector<Point> points;
+// A call that fails gives no text.
+std::string ask_helper(const Task& task, LmRequest request) {
+  request.seed = task.asking.request.seed;
   try {
-    const LmReply reply = asking.tracer.chat(asking.helper, request, {}, asking.cancel);
-    points = verified_points(task, passages, reply.text);
+    return task.asking.tracer.chat(task.asking.helper, request, {}, task.asking.cancel).text;
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kCancelled) throw;
+    return {};
   }
-  if (task.lists()) return points;
-  if (points.empty()) {
-    points = salient_points(passages, n_points);
-    asking.tracer.add("fallback", "points: the passages' own most telling sentences");
-  }
-  if (static_cast<int>(points.size()) > n_points) points.resize(static_cast<size_t>(n_points));
-  return points;
 }
 
-std::vector<SourcePassage> evidence_of(const std::vector<Point>& points) {
-  std::vector<SourcePassage> out;
-  std::set<std::pair<int64_t, uint64_t>> seen;
-  for (const Point& point : points) {
-    for (const SourcePassage& sentence : point.evidence) {
-      if (seen.emplace(sentence.document_id, sentence.begin).second) out.push_back(sentence);
+// At most n of the sentences, those that the model chooses. A call that fails or chooses nothing is replaced
+// by the most telling ones, so that no part of a document is lost.
+std::vector<SourcePassage> choose(const Task& task, const std::vector<SourcePassage>& sentences, int n) {
+  if (static_cast<int>(sentences.size()) <= n) return sentences;
+  const std::vector<EvidencePassage> passages = as_passages(sentences, task.label);
+  std::set<size_t> chosen;
+  if (const std::optional<Json> reply = reply_object(ask_helper(task, points_request(task, passages, n)))) {
+    const auto list = reply->find("sentences");
+    if (list != reply->end() && list->is_array()) {
+      for (const Json& number : *list) {
+        const bool fits = number.is_number_integer() && number >= 1 && number <= passages.size();
+        if (fits && static_cast<int>(chosen.size()) < n) chosen.insert(number.get<size_t>() - 1);
+      }
     }
   }
-  ReadingList::sort_by_place(out);
+  if (chosen.empty()) {
+    task.asking.tracer.add("fallback", "points: the most telling sentences of this part");
+    return salient(sentences, n);
+  }
+  std::vector<SourcePassage> out;
+  for (const size_t i : chosen) out.push_back(passages[i].chunks.front());
   return out;
 }
 
-int tokens_of(const LanguageModel& model, const std::vector<SourcePassage>& sentences) {
-  return model.count_tokens(render_passages(as_passages(sentences)));
+int tokens_of(const Task& task, const LanguageModel& model, const std::vector<SourcePassage>& sentences) {
+  return model.count_tokens(render_passages(as_passages(sentences, task.label)));
 }
 
 int points_of_span(int final_tokens, size_t n_spans) {
-  return std::clamp(final_tokens / static_cast<int>(std::max<size_t>(n_spans, 1)) / kPointTokens, kMinPoints,
-                    kMaxPoints);
+  return std::clamp(final_tokens / static_cast<int>(std::max<size_t>(n_spans, 1)) / kSentenceTokens,
+                    kMinPoints, kMaxPoints);
 }
 
 void report(const Task& task, const char* stage, uint64_t done, uint64_t total) {
@@ -228,12 +238,12 @@ void report(const Task& task, const char* stage, uint64_t done, uint64_t total) 
 // evenly from all of them and counted.
 FilledContext reduce(const Task& task, std::vector<SourcePassage> sentences, int max_tokens) {
   Asking& asking = task.asking;
-  int tokens = tokens_of(asking.model, sentences);
+  int tokens = tokens_of(task, asking.model, sentences);
   while (tokens > max_tokens && !asking.out_of_time()) {
     std::vector<std::vector<SourcePassage>> groups(1);
     int group_tokens = 0;
     for (SourcePassage& sentence : sentences) {
-      const int cost = tokens_of(asking.helper, {sentence});
+      const int cost = tokens_of(task, asking.helper, {sentence});
       if (group_tokens + cost > task.span_tokens && !groups.back().empty()) {
         groups.emplace_back();
         group_tokens = 0;
@@ -241,17 +251,15 @@ FilledContext reduce(const Task& task, std::vector<SourcePassage> sentences, int
       group_tokens += cost;
       groups.back().push_back(std::move(sentence));
     }
-    std::vector<Point> points;
+    sentences.clear();
     for (size_t i = 0; i < groups.size(); ++i) {
       report(task, "condensing", i, groups.size());
-      for (Point& point :
-           note_points(task, as_passages(groups[i]), points_of_span(max_tokens, groups.size())))
-        points.push_back(std::move(point));
+      for (SourcePassage& sentence : choose(task, groups[i], points_of_span(max_tokens, groups.size())))
+        sentences.push_back(std::move(sentence));
     }
     report(task, "condensing", groups.size(), groups.size());
-    sentences = evidence_of(points);
     const int before = tokens;
-    tokens = tokens_of(asking.model, sentences);
+    tokens = tokens_of(task, asking.model, sentences);
     asking.tracer.add("reduce", std::to_string(before) + " tokens of quotes to " + std::to_string(tokens),
                       {{"groups", groups.size()}, {"sentences", sentences.size()}});
     if (tokens > kShrinks * before) break;
@@ -267,10 +275,10 @@ FilledContext reduce(const Task& task, std::vector<SourcePassage> sentences, int
       if (i % every != every - 1) kept.push_back(std::move(sentences[i]));
     }
     sentences = std::move(kept);
-    tokens = tokens_of(asking.model, sentences);
+    tokens = tokens_of(task, asking.model, sentences);
   }
   context.left_out = static_cast<int>(n_before - sentences.size());
-  context.passages = as_passages(std::move(sentences));
+  context.passages = as_passages(std::move(sentences), task.label);
   context.tokens = tokens;
   return context;
 }
@@ -288,7 +296,8 @@ std::unordered_map<int64_t, double> relevance(Asking& asking, const QueryPlan& p
 struct Scope {
   std::vector<std::vector<int64_t>> parts;  // documents: all together, or each alone
   std::vector<int64_t> n_chunks;            // by part
-  double chunk_tokens = 1;                  // about, on the mean
+  size_t n_documents = 0;
+  double chunk_tokens = 1;  // about, on the mean
 };
 
 Scope scope_of(const Task& task, const WholeRequest& whole) {
@@ -297,6 +306,7 @@ Scope scope_of(const Task& task, const WholeRequest& whole) {
   const std::vector<int64_t> ids =
       whole.documents.empty() ? asking.documents.document_ids() : whole.documents;
   Scope scope;
+  scope.n_documents = ids.size();
   if (task.kind == WholeTask::kCompare && ids.size() <= 8) {
     for (const int64_t id : ids) scope.parts.push_back({id});
   } else {
@@ -355,9 +365,23 @@ std::vector<Part> plan_reading(const Task& task, const Scope& scope, int64_t n_c
     const double spans = static_cast<double>(of_sections) * scope.chunk_tokens / task.span_tokens;
     const ReadingList::Limits limits{all ? 0 : share, all ? 1 : static_cast<int>(spans + 1), all};
     parts.push_back(
-        {ReadingList(asking.documents, scope.parts[i], scope.n_chunks[i], limits, asked, asking.cancel), {}});
+        {ReadingList(asking.documents, scope.parts[i], scope.n_chunks[i], limits, asked, asking.cancel),
+         {},
+         {}});
   }
   return parts;
+}
+
+void read_span(const Task& task, const std::vector<SourcePassage>& span, int n_points, Part& part) {
+  if (!task.lists()) {
+    for (SourcePassage& sentence : choose(task, sentences_of(span), n_points))
+      part.sentences.push_back(std::move(sentence));
+    return;
+  }
+  std::vector<EvidencePassage> passages = merge_neighbours(span);
+  for (EvidencePassage& passage : passages) passage.label = EvidencePassage::Label::kNumber;
+  const std::string reply = ask_helper(task, items_request(task, passages));
+  for (Item& item : verified_items(task, passages, reply)) part.items.push_back(std::move(item));
 }
 
 // Reads the parts by turns until there is nothing left, or no time.
@@ -369,6 +393,10 @@ void map(const Task& task, std::vector<Part>& parts, double chunk_tokens, Answer
     expected += static_cast<double>(part.list.n_to_read()) * chunk_tokens / task.span_tokens;
   const auto n_spans = static_cast<size_t>(expected) + 1;
   const int n_points = points_of_span(task.final_tokens, n_spans);
+  const auto read_tokens = [&](const SourcePassage& chunk) {
+    const std::vector<SourcePassage> sentences = sentences_of({chunk});
+    return task.lists() ? asking.helper.count_tokens(chunk.text) : tokens_of(task, asking.helper, sentences);
+  };
   size_t done = 0;
   int tokens_read = 0;
   for (bool more = true; more;) {
@@ -380,17 +408,18 @@ void map(const Task& task, std::vector<Part>& parts, double chunk_tokens, Answer
       int tokens = 0;
       const std::vector<SourcePassage> span =
           part.list.next([&](const std::vector<SourcePassage>& taken, const SourcePassage& chunk) {
-            if (tokens == 0) tokens = asking.helper.count_tokens(render_passages(merge_neighbours(taken)));
-            tokens += asking.helper.count_tokens(render_passages(merge_neighbours({chunk})));
-            return tokens <= task.span_tokens;
+            if (tokens == 0) tokens = read_tokens(taken.front());
+            const int more_tokens = read_tokens(chunk);
+            if (tokens + more_tokens > task.span_tokens) return false;
+            tokens += more_tokens;
+            return true;
           });
       if (span.empty()) continue;
       more = true;
       report(task, "reading", done, n_spans);
-      const std::vector<EvidencePassage> passages = merge_neighbours(span);
-      tokens_read += asking.helper.count_tokens(render_passages(passages));
+      tokens_read += tokens;
       answer.chunks_read += static_cast<int64_t>(span.size());
-      for (Point& point : note_points(task, passages, n_points)) part.points.push_back(std::move(point));
+      read_span(task, span, n_points, part);
       report(task, "reading", ++done, n_spans);
     }
   }
@@ -405,45 +434,44 @@ void map(const Task& task, std::vector<Part>& parts, double chunk_tokens, Answer
 }
 
 // The items as found, each once, with the sentence that names it: a model would lose some of a long list.
-void write_list(const Task& task, std::vector<Point> points, Answer& answer) {
+void write_list(const Task& task, std::vector<Item> items, Answer& answer) {
   Asking& asking = task.asking;
-  std::stable_sort(points.begin(), points.end(), [](const Point& a, const Point& b) {
-    const SourcePassage &x = a.evidence.front(), &y = b.evidence.front();
+  std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) {
+    const SourcePassage &x = a.evidence, &y = b.evidence;
     return std::tie(x.path, x.document_id, x.begin) < std::tie(y.path, y.document_id, y.begin);
   });
   std::set<std::string> seen;
-  std::erase_if(points, [&](const Point& point) {
+  std::erase_if(items, [&](const Item& item) {
     std::string key;
-    for (const SupportTerm& term : support_terms(point.text)) key += term.text + " ";
+    for (const SupportTerm& term : support_terms(item.text)) key += term.text + " ";
     return key.empty() || !seen.insert(key).second;
   });
-  if (points.empty()) return write_answer(asking, task.plan, {}, 1, answer);
-  const std::vector<EvidencePassage> passages = as_passages(evidence_of(points));
-  std::map<std::pair<int64_t, uint64_t>, size_t> label_of;
-  for (size_t i = 0; i < passages.size(); ++i) {
-    for (const SourcePassage& sentence : passages[i].chunks) {
-      label_of[{sentence.document_id, sentence.begin}] = i + 1;
-      answer.context.push_back(sentence);
-    }
+  if (items.empty()) return write_answer(asking, task.plan, {}, 1, answer);
+  std::vector<SourcePassage> sentences;
+  std::vector<size_t> labels;
+  for (const Item& item : items) {
+    const bool again = !sentences.empty() && sentences.back().document_id == item.evidence.document_id &&
+                       sentences.back().begin == item.evidence.begin;
+    if (!again) sentences.push_back(item.evidence);
+    labels.push_back(sentences.size());
   }
+  answer.context = sentences;
+  const std::vector<EvidencePassage> passages = as_passages(std::move(sentences), task.label);
   const SupportIndex support(passages, task.plan.question, {}, task.capitals_are_names);
   CitedText cited(passages, support, task.plan.question, [&](std::string_view text) {
     return !asking.events.on_text || asking.events.on_text(text);
   });
   bool wanted = true;
-  for (size_t i = 0; i < points.size() && wanted; ++i) {
-    const SourcePassage& evidence = points[i].evidence.front();
-    const size_t label = label_of[{evidence.document_id, evidence.begin}];
-    wanted = cited.feed("- " + points[i].text + " [" + std::to_string(label) + "]" +
-                        (i + 1 < points.size() ? "\n" : ""));
+  for (size_t i = 0; i < items.size() && wanted; ++i) {
+    wanted = cited.feed((i > 0 ? "\n- " : "- ") + items[i].text + " [" + std::to_string(labels[i]) + "]");
   }
   if (wanted) cited.finish();
   answer.text = cited.text();
   answer.citations = cited.citations();
   answer.unsupported = cited.unsupported();
   answer.found = !answer.text.empty();
-  asking.tracer.add("list", std::to_string(points.size()) + " items",
-                    {{"items", points.size()}, {"citations", answer.citations.size()}});
+  asking.tracer.add("list", std::to_string(items.size()) + " items",
+                    {{"items", items.size()}, {"citations", answer.citations.size()}});
 }
 
 std::string how_to_answer(const Task& task) {
@@ -470,14 +498,15 @@ void answer_whole(Asking& asking, QueryPlan plan, const WholeRequest& whole, Ans
     plan.instruction = {how_to_answer(task)};
   const WindowShare share = share_window(asking.model, asking.request, plan);
   const int fit = profile_of(asking.helper).fit_tokens;
-  const int around = asking.helper.count_tokens(points_request(task, "", kMaxPoints));
-  const int reply = std::max(kItemsTokens, kMaxPoints * kPointTokens);
+  const int around = asking.helper.count_tokens(task.lists() ? items_request(task, {})
+                                                             : points_request(task, {}, kMaxPoints));
+  const int reply = task.lists() ? kItemsTokens : kPointsTokens;
   task.span_tokens = std::max(64, std::min(fit, asking.helper.context_tokens() - reply - around));
-  task.final_tokens =
-      std::min(share.passages, std::max(kMinFinalTokens, profile_of(asking.model).fit_tokens));
+  task.final_tokens = std::min(share.passages, profile_of(asking.model).fit_tokens);
   task.capitals_are_names = asking.documents.guess_language(plan.question) != "de";
 
   const Scope scope = scope_of(task, whole);
+  if (scope.n_documents > 1) task.label = EvidencePassage::Label::kTitle;
   for (const int64_t n : scope.n_chunks) answer.chunks_in_scope += n;
   if (answer.chunks_in_scope == 0) return write_answer(asking, plan, {}, share.answer, answer);
   if (!task.lists()) {
@@ -488,11 +517,11 @@ void answer_whole(Asking& asking, QueryPlan plan, const WholeRequest& whole, Ans
   }
   std::vector<Part> parts = plan_reading(task, scope, answer.chunks_in_scope);
   map(task, parts, scope.chunk_tokens, answer);
-  if (task.lists()) return write_list(task, std::move(parts.front().points), answer);
+  if (task.lists()) return write_list(task, std::move(parts.front().items), answer);
   FilledContext context;
   for (Part& part : parts) {
     FilledContext of_part =
-        reduce(task, evidence_of(part.points), task.final_tokens / static_cast<int>(parts.size()));
+        reduce(task, std::move(part.sentences), task.final_tokens / static_cast<int>(parts.size()));
     for (EvidencePassage& passage : of_part.passages) context.passages.push_back(std::move(passage));
     context.tokens += of_part.tokens;
     context.left_out += of_part.left_out;

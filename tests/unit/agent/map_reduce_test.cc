@@ -10,7 +10,7 @@
 namespace lectern {
 namespace {
 
-// Notes, and answers with, the first sentence of the passages that it is given.
+// Chooses the first two sentences that it is given, and answers with the first.
 class NotesModel : public ScriptedModel {
  public:
   NotesModel() {
@@ -19,10 +19,13 @@ class NotesModel : public ScriptedModel {
   }
 
   LmReply chat(const LmRequest& request, const LmTextCallback& on_text, const CancelToken& cancel) override {
-    const std::string& prompt = request.messages.back().content;
-    const size_t line = prompt.find('\n', prompt.find("[1]")) + 1;
-    replies[request.purpose].push_back(
-        {prompt.substr(line, prompt.find('.', line) - line) + " [1].", false, ""});
+    std::string reply = "{\"sentences\": [1, 2]}";
+    if (request.purpose == "answer") {
+      const std::string& prompt = request.messages.back().content;
+      const size_t first = prompt.find("[1] ") + 4;
+      reply = prompt.substr(first, prompt.find('.', first) - first) + " [1].";
+    }
+    replies[request.purpose].push_back({reply, false, ""});
     if (on_call) on_call();
     return ScriptedModel::chat(request, on_text, cancel);
   }
@@ -110,7 +113,7 @@ TEST_CASE("a budget that covers everything has every chunk read once and in orde
   CHECK_FALSE(answer.citations.empty());
 }
 
-TEST_CASE("notes that do not fit are condensed, again and again if need be") {
+TEST_CASE("what was chosen and does not fit is condensed, again and again if need be") {
   MemorySource documents({book(2000)});
   NotesModel model;
   AskRequest request = summary();
