@@ -14,7 +14,6 @@
 #include "agent/languages.h"
 #include "agent/model_profile.h"
 #include "agent/reading_list.h"
-#include "agent/reply_json.h"
 #include "agent/retrieve.h"
 #include "agent/salience.h"
 #include "agent/window.h"
@@ -25,24 +24,23 @@ namespace {
 
 // Documents whose names are compared with the request; of more, all are meant.
 constexpr int64_t kMaxNamedAmong = 4096;
-constexpr int kMinPoints = 2, kMaxPoints = 6;
-constexpr int kSentenceTokens = 40;  // about
-constexpr int kPointsTokens = 48;    // of the reply
+constexpr int kMaxNotes = 6;     // of one span
+constexpr int kNoteTokens = 40;  // a short sentence with its label
 constexpr int kItemsTokens = 320;
 // A pass that leaves more than this of what it read does not lead to an end.
 constexpr double kShrinks = 0.85;
 
-// A sentence of a document is a SourcePassage whose text is a part of its chunk's.
-struct Item {
-  std::string text;        // as the model wrote it, without markers
-  SourcePassage evidence;  // the sentence that names it
+// What a model noted, and the sentences of the documents that support it: passages whose text is a part of
+// their chunk's.
+struct Note {
+  std::string text;
+  std::vector<SourcePassage> evidence;  // at least one, of one document
 };
 
-// What has been found in all documents or, of a comparison, in each.
+// What has been noted in all documents or, of a comparison, in each.
 struct Part {
   ReadingList list;
-  std::vector<SourcePassage> sentences;  // of a list none
-  std::vector<Item> items;
+  std::vector<Note> notes;
 };
 
 struct Task {
@@ -67,17 +65,17 @@ std::vector<DocumentName> document_names(DocumentSource& documents) {
   return names;
 }
 
-// Sentences as passages of their own, in the order of the documents, each on one line.
-std::vector<EvidencePassage> as_passages(std::vector<SourcePassage> sentences, EvidencePassage::Label label) {
-  ReadingList::sort_by_place(sentences);
+void sort_by_place(std::vector<Note>& notes) {
+  std::stable_sort(notes.begin(), notes.end(), [](const Note& a, const Note& b) {
+    const SourcePassage &x = a.evidence.front(), &y = b.evidence.front();
+    return std::tie(x.path, x.document_id, x.begin) < std::tie(y.path, y.document_id, y.begin);
+  });
+}
+
+// The model sees the notes, and what it says of them is checked against, and cites, their evidence.
+std::vector<EvidencePassage> as_passages(const std::vector<Note>& notes, EvidencePassage::Label label) {
   std::vector<EvidencePassage> passages;
-  for (SourcePassage& sentence : sentences) {
-    EvidencePassage& passage = passages.emplace_back();
-    passage.label = label;
-    passage.text = sentence.text;
-    std::replace(passage.text.begin(), passage.text.end(), '\n', ' ');
-    passage.chunks.push_back(std::move(sentence));
-  }
+  for (const Note& note : notes) passages.push_back({note.evidence, note.text, label});
   return passages;
 }
 
@@ -89,54 +87,38 @@ SourcePassage sentence_of(const SourcePassage& chunk, TextRange range) {
   return sentence;
 }
 
-// The sentences of some chunks that say something: no headings, no crumbs.
-std::vector<SourcePassage> sentences_of(const std::vector<SourcePassage>& chunks) {
+// The sentences that say best what the passages are about: where the model's notes are of no use.
+std::vector<Note> salient_notes(const std::vector<EvidencePassage>& passages, int n) {
   constexpr size_t kMinBytes = 30, kMinTerms = 4;
-  std::vector<SourcePassage> out;
-  for (const SourcePassage& chunk : chunks) {
-    for (const TextRange range : split_sentences(chunk.text)) {
-      const std::string_view text = range.of(chunk.text);
-      if (text.size() >= kMinBytes && text.front() != '#' && support_terms(text).size() >= kMinTerms)
-        out.push_back(sentence_of(chunk, range));
+  std::vector<SourcePassage> sentences;
+  for (const EvidencePassage& passage : passages) {
+    for (const SourcePassage& chunk : passage.chunks) {
+      for (const TextRange range : split_sentences(chunk.text)) {
+        const std::string_view text = range.of(chunk.text);
+        if (text.size() >= kMinBytes && text.front() != '#' && support_terms(text).size() >= kMinTerms)
+          sentences.push_back(sentence_of(chunk, range));
+      }
     }
   }
-  return out;
-}
-
-// Those that say best what all are about: where the model's choice is of no use.
-std::vector<SourcePassage> salient(const std::vector<SourcePassage>& sentences, int n) {
   std::vector<std::string_view> texts;
   for (const SourcePassage& sentence : sentences) texts.push_back(sentence.text);
-  std::vector<SourcePassage> out;
+  std::vector<Note> notes;
   for (const size_t i : by_salience(texts, {})) {
-    if (static_cast<int>(out.size()) == n) break;
-    out.push_back(sentences[i]);
+    if (static_cast<int>(notes.size()) == n) break;
+    std::string line = sentences[i].text;
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    notes.push_back({std::move(line), {sentences[i]}});
   }
-  return out;
+  return notes;
 }
 
-LmRequest points_request(const Task& task, const std::vector<EvidencePassage>& passages, int n_points) {
+LmRequest notes_request(const Task& task, const std::vector<EvidencePassage>& passages, int n_notes) {
   const std::string_view language = prompt_language(task.plan.question);
-  const std::string n = std::to_string(n_points), text = fenced(render_passages(passages));
-  LmRequest request =
-      helper_request("points", language, {{"passages", text}, {"request", task.plan.question}, {"points", n}},
-                     kPointsTokens);
-  Json numbers = Json::array();
-  for (size_t i = 1; i <= passages.size(); ++i) numbers.push_back(i);
-  request.json_schema = Json{{"type", "object"},
-                             {"properties",
-                              {{"sentences",
-                                {{"type", "array"},
-                                 {"items", {{"type", "integer"}, {"enum", std::move(numbers)}}},
-                                 {"minItems", 1},
-                                 {"maxItems", n_points}}}}}};
-  return request;
-}
-
-LmRequest items_request(const Task& task, const std::vector<EvidencePassage>& passages) {
-  const std::string text = fenced(render_passages(passages));
-  return helper_request("items", prompt_language(task.plan.question),
-                        {{"passages", text}, {"request", task.plan.question}}, kItemsTokens);
+  const std::string n = std::to_string(n_notes), text = fenced(render_passages(passages));
+  PromptValues values{{"passages", text}, {"request", task.plan.question}};
+  if (task.lists()) return helper_request("items", language, values, kItemsTokens);
+  values.emplace_back("notes", n);
+  return helper_request("notes", language, values, n_notes * kNoteTokens);
 }
 
 // "- Ada Quill [1]" without bullet and markers; the labels that it had.
@@ -162,70 +144,63 @@ std::string without_markers(std::string_view line, std::vector<int>& labels) {
                                                                  : text.substr(first, last + 1 - first);
 }
 
-// The items that a sentence of the passages names.
-std::vector<Item> verified_items(const Task& task, const std::vector<EvidencePassage>& passages,
+// The notes, a line or a sentence each, that a sentence of the passages supports.
+std::vector<Note> verified_notes(const Task& task, const std::vector<EvidencePassage>& passages,
                                  std::string_view reply) {
   const SupportIndex support(passages, task.plan.question, {}, task.capitals_are_names);
   CitedText cited(passages, support, task.plan.question, {});
   cited.feed(reply);
   cited.finish();
-  std::vector<Item> items;
+  std::vector<Note> notes;
   for (size_t begin = 0; begin < cited.text().size();) {
     const size_t end = std::min(cited.text().find('\n', begin), cited.text().size());
-    std::vector<int> labels;
-    const std::string text =
-        without_markers(std::string_view(cited.text()).substr(begin, end - begin), labels);
+    const std::string_view line = std::string_view(cited.text()).substr(begin, end - begin);
     begin = end + 1;
-    if (labels.empty() || text.empty()) continue;
-    const Citation& citation = cited.citations()[static_cast<size_t>(labels.front()) - 1];
-    const size_t at = citation.quote_begin - citation.passage.begin;
-    items.push_back({text, sentence_of(citation.passage, {at, at + citation.quote.size()})});
-  }
-  return items;
-}
-
-// A call that fails gives no text.
-std::string ask_helper(const Task& task, LmRequest request) {
-  request.seed = task.asking.request.seed;
-  try {
-    return task.asking.tracer.chat(task.asking.helper, request, {}, task.asking.cancel).text;
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::kCancelled) throw;
-    return {};
-  }
-}
-
-// At most n of the sentences, those that the model chooses. A call that fails or chooses nothing is replaced
-// by the most telling ones, so that no part of a document is lost.
-std::vector<SourcePassage> choose(const Task& task, const std::vector<SourcePassage>& sentences, int n) {
-  if (static_cast<int>(sentences.size()) <= n) return sentences;
-  const std::vector<EvidencePassage> passages = as_passages(sentences, task.label);
-  std::set<size_t> chosen;
-  if (const std::optional<Json> reply = reply_object(ask_helper(task, points_request(task, passages, n)))) {
-    const auto list = reply->find("sentences");
-    if (list != reply->end() && list->is_array()) {
-      for (const Json& number : *list) {
-        const bool fits = number.is_number_integer() && number >= 1 && number <= passages.size();
-        if (fits && static_cast<int>(chosen.size()) < n) chosen.insert(number.get<size_t>() - 1);
+    for (const TextRange range : split_sentences(line, line.size())) {
+      std::vector<int> labels;
+      Note note{without_markers(range.of(line), labels), {}};
+      for (const int label : labels) {
+        const Citation& citation = cited.citations()[static_cast<size_t>(label) - 1];
+        if (!note.evidence.empty() && note.evidence.front().document_id != citation.passage.document_id)
+          break;
+        const size_t at = citation.quote_begin - citation.passage.begin;
+        note.evidence.push_back(sentence_of(citation.passage, {at, at + citation.quote.size()}));
       }
+      if (!note.evidence.empty() && !note.text.empty()) notes.push_back(std::move(note));
     }
   }
-  if (chosen.empty()) {
-    task.asking.tracer.add("fallback", "points: the most telling sentences of this part");
-    return salient(sentences, n);
+  return notes;
+}
+
+// At most n notes, of a list as many as there are. A call that fails or notes nothing that the passages
+// support is replaced by their most telling sentences, so that no part of a document is lost.
+std::vector<Note> take_notes(const Task& task, const std::vector<EvidencePassage>& passages, int n) {
+  Asking& asking = task.asking;
+  LmRequest request = notes_request(task, passages, n);
+  request.seed = asking.request.seed;
+  std::vector<Note> notes;
+  try {
+    const LmReply reply = asking.tracer.chat(asking.helper, request, {}, asking.cancel);
+    notes = verified_notes(task, passages, reply.text);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kCancelled) throw;
   }
-  std::vector<SourcePassage> out;
-  for (const size_t i : chosen) out.push_back(passages[i].chunks.front());
-  return out;
+  if (task.lists()) return notes;
+  if (notes.empty()) {
+    notes = salient_notes(passages, n);
+    asking.tracer.add("fallback", "notes: the most telling sentences of this part");
+  }
+  if (static_cast<int>(notes.size()) > n) notes.resize(static_cast<size_t>(n));
+  return notes;
 }
 
-int tokens_of(const Task& task, const LanguageModel& model, const std::vector<SourcePassage>& sentences) {
-  return model.count_tokens(render_passages(as_passages(sentences, task.label)));
+int tokens_of(const Task& task, const LanguageModel& model, const std::vector<Note>& notes) {
+  return model.count_tokens(render_passages(as_passages(notes, task.label)));
 }
 
-int points_of_span(int final_tokens, size_t n_spans) {
-  return std::clamp(final_tokens / static_cast<int>(std::max<size_t>(n_spans, 1)) / kSentenceTokens,
-                    kMinPoints, kMaxPoints);
+int notes_of_span(int final_tokens, size_t n_spans) {
+  return std::clamp(final_tokens / static_cast<int>(std::max<size_t>(n_spans, 1)) / kNoteTokens, 1,
+                    kMaxNotes);
 }
 
 void report(const Task& task, const char* stage, uint64_t done, uint64_t total) {
@@ -234,53 +209,52 @@ void report(const Task& task, const char* stage, uint64_t done, uint64_t total) 
         {.stage = stage, .items_done = done, .items_total = std::max(done, total)});
 }
 
-// Reads the sentences again, in groups that suit the model, until they fit; what is left out at last is taken
-// evenly from all of them and counted.
-FilledContext reduce(const Task& task, std::vector<SourcePassage> sentences, int max_tokens) {
+// Reads the notes again, in groups that suit the model, until they fit; what is left out at last is taken
+// evenly from all of them. Returns how many that were.
+int reduce(const Task& task, std::vector<Note>& notes, int max_tokens) {
   Asking& asking = task.asking;
-  int tokens = tokens_of(task, asking.model, sentences);
+  sort_by_place(notes);
+  int tokens = tokens_of(task, asking.model, notes);
   while (tokens > max_tokens && !asking.out_of_time()) {
-    std::vector<std::vector<SourcePassage>> groups(1);
+    std::vector<std::vector<Note>> groups(1);
     int group_tokens = 0;
-    for (SourcePassage& sentence : sentences) {
-      const int cost = tokens_of(task, asking.helper, {sentence});
+    for (Note& note : notes) {
+      const int cost = tokens_of(task, asking.helper, {note});
       if (group_tokens + cost > task.span_tokens && !groups.back().empty()) {
         groups.emplace_back();
         group_tokens = 0;
       }
       group_tokens += cost;
-      groups.back().push_back(std::move(sentence));
+      groups.back().push_back(std::move(note));
     }
-    sentences.clear();
+    notes.clear();
     for (size_t i = 0; i < groups.size(); ++i) {
       report(task, "condensing", i, groups.size());
-      for (SourcePassage& sentence : choose(task, groups[i], points_of_span(max_tokens, groups.size())))
-        sentences.push_back(std::move(sentence));
+      const std::vector<EvidencePassage> passages = as_passages(groups[i], task.label);
+      for (Note& note : take_notes(task, passages, notes_of_span(max_tokens, groups.size())))
+        notes.push_back(std::move(note));
     }
     report(task, "condensing", groups.size(), groups.size());
+    sort_by_place(notes);
     const int before = tokens;
-    tokens = tokens_of(task, asking.model, sentences);
-    asking.tracer.add("reduce", std::to_string(before) + " tokens of quotes to " + std::to_string(tokens),
-                      {{"groups", groups.size()}, {"sentences", sentences.size()}});
+    tokens = tokens_of(task, asking.model, notes);
+    asking.tracer.add("reduce", std::to_string(before) + " tokens of notes to " + std::to_string(tokens),
+                      {{"groups", groups.size()}, {"notes", notes.size()}});
     if (tokens > kShrinks * before) break;
   }
-  FilledContext context;
-  const size_t n_before = sentences.size();
-  while (tokens > max_tokens && sentences.size() > 1) {
+  const size_t n_before = notes.size();
+  while (tokens > max_tokens && notes.size() > 1) {
     // Every k-th goes, such that about as much goes as is too much.
     const double share = 1.0 - static_cast<double>(max_tokens) / tokens;
     const auto every = std::max<size_t>(2, static_cast<size_t>(1.0 / share));
-    std::vector<SourcePassage> kept;
-    for (size_t i = 0; i < sentences.size(); ++i) {
-      if (i % every != every - 1) kept.push_back(std::move(sentences[i]));
+    std::vector<Note> kept;
+    for (size_t i = 0; i < notes.size(); ++i) {
+      if (i % every != every - 1) kept.push_back(std::move(notes[i]));
     }
-    sentences = std::move(kept);
-    tokens = tokens_of(task, asking.model, sentences);
+    notes = std::move(kept);
+    tokens = tokens_of(task, asking.model, notes);
   }
-  context.left_out = static_cast<int>(n_before - sentences.size());
-  context.passages = as_passages(std::move(sentences), task.label);
-  context.tokens = tokens;
-  return context;
+  return static_cast<int>(n_before - notes.size());
 }
 
 // How often each chunk is what the request itself speaks of, 0 to 1.
@@ -327,10 +301,10 @@ Scope scope_of(const Task& task, const WholeRequest& whole) {
 }
 
 // Everything in scope, when it fits.
-std::optional<FilledContext> all_of(const Task& task, const Scope& scope) {
+std::optional<FilledContext> all_of(const Task& task, const Scope& scope, int max_tokens) {
   int64_t n = 0;
   for (const int64_t of_part : scope.n_chunks) n += of_part;
-  if (static_cast<double>(n) * scope.chunk_tokens > 1.5 * task.final_tokens) return std::nullopt;
+  if (static_cast<double>(n) * scope.chunk_tokens > 1.5 * max_tokens) return std::nullopt;
   std::vector<SourcePassage> chunks;
   for (const std::vector<int64_t>& part : scope.parts) {
     for_each_chunk(task.asking.documents, part, task.asking.cancel, [&](SourcePassage chunk) {
@@ -341,7 +315,7 @@ std::optional<FilledContext> all_of(const Task& task, const Scope& scope) {
   FilledContext context;
   context.passages = merge_neighbours(std::move(chunks));
   context.tokens = task.asking.model.count_tokens(render_passages(context.passages));
-  if (context.tokens > task.final_tokens) return std::nullopt;
+  if (context.tokens > max_tokens) return std::nullopt;
   return context;
 }
 
@@ -365,23 +339,9 @@ std::vector<Part> plan_reading(const Task& task, const Scope& scope, int64_t n_c
     const double spans = static_cast<double>(of_sections) * scope.chunk_tokens / task.span_tokens;
     const ReadingList::Limits limits{all ? 0 : share, all ? 1 : static_cast<int>(spans + 1), all};
     parts.push_back(
-        {ReadingList(asking.documents, scope.parts[i], scope.n_chunks[i], limits, asked, asking.cancel),
-         {},
-         {}});
+        {ReadingList(asking.documents, scope.parts[i], scope.n_chunks[i], limits, asked, asking.cancel), {}});
   }
   return parts;
-}
-
-void read_span(const Task& task, const std::vector<SourcePassage>& span, int n_points, Part& part) {
-  if (!task.lists()) {
-    for (SourcePassage& sentence : choose(task, sentences_of(span), n_points))
-      part.sentences.push_back(std::move(sentence));
-    return;
-  }
-  std::vector<EvidencePassage> passages = merge_neighbours(span);
-  for (EvidencePassage& passage : passages) passage.label = EvidencePassage::Label::kNumber;
-  const std::string reply = ask_helper(task, items_request(task, passages));
-  for (Item& item : verified_items(task, passages, reply)) part.items.push_back(std::move(item));
 }
 
 // Reads the parts by turns until there is nothing left, or no time.
@@ -392,10 +352,10 @@ void map(const Task& task, std::vector<Part>& parts, double chunk_tokens, Answer
   for (const Part& part : parts)
     expected += static_cast<double>(part.list.n_to_read()) * chunk_tokens / task.span_tokens;
   const auto n_spans = static_cast<size_t>(expected) + 1;
-  const int n_points = points_of_span(task.final_tokens, n_spans);
+  const int n_notes = notes_of_span(task.final_tokens, n_spans);
+  constexpr int kLabelTokens = 5;
   const auto read_tokens = [&](const SourcePassage& chunk) {
-    const std::vector<SourcePassage> sentences = sentences_of({chunk});
-    return task.lists() ? asking.helper.count_tokens(chunk.text) : tokens_of(task, asking.helper, sentences);
+    return asking.helper.count_tokens(chunk.text) + kLabelTokens;
   };
   size_t done = 0;
   int tokens_read = 0;
@@ -419,7 +379,9 @@ void map(const Task& task, std::vector<Part>& parts, double chunk_tokens, Answer
       report(task, "reading", done, n_spans);
       tokens_read += tokens;
       answer.chunks_read += static_cast<int64_t>(span.size());
-      read_span(task, span, n_points, part);
+      std::vector<EvidencePassage> passages = merge_neighbours(span);
+      for (EvidencePassage& passage : passages) passage.label = EvidencePassage::Label::kNumber;
+      for (Note& note : take_notes(task, passages, n_notes)) part.notes.push_back(std::move(note));
       report(task, "reading", ++done, n_spans);
     }
   }
@@ -434,36 +396,26 @@ void map(const Task& task, std::vector<Part>& parts, double chunk_tokens, Answer
 }
 
 // The items as found, each once, with the sentence that names it: a model would lose some of a long list.
-void write_list(const Task& task, std::vector<Item> items, Answer& answer) {
+void write_list(const Task& task, std::vector<Note> items, Answer& answer) {
   Asking& asking = task.asking;
-  std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) {
-    const SourcePassage &x = a.evidence, &y = b.evidence;
-    return std::tie(x.path, x.document_id, x.begin) < std::tie(y.path, y.document_id, y.begin);
-  });
+  sort_by_place(items);
   std::set<std::string> seen;
-  std::erase_if(items, [&](const Item& item) {
+  std::erase_if(items, [&](const Note& item) {
     std::string key;
     for (const SupportTerm& term : support_terms(item.text)) key += term.text + " ";
     return key.empty() || !seen.insert(key).second;
   });
   if (items.empty()) return write_answer(asking, task.plan, {}, 1, answer);
-  std::vector<SourcePassage> sentences;
-  std::vector<size_t> labels;
-  for (const Item& item : items) {
-    const bool again = !sentences.empty() && sentences.back().document_id == item.evidence.document_id &&
-                       sentences.back().begin == item.evidence.begin;
-    if (!again) sentences.push_back(item.evidence);
-    labels.push_back(sentences.size());
-  }
-  answer.context = sentences;
-  const std::vector<EvidencePassage> passages = as_passages(std::move(sentences), task.label);
+  const std::vector<EvidencePassage> passages = as_passages(items, task.label);
+  for (const Note& item : items)
+    answer.context.insert(answer.context.end(), item.evidence.begin(), item.evidence.end());
   const SupportIndex support(passages, task.plan.question, {}, task.capitals_are_names);
   CitedText cited(passages, support, task.plan.question, [&](std::string_view text) {
     return !asking.events.on_text || asking.events.on_text(text);
   });
   bool wanted = true;
   for (size_t i = 0; i < items.size() && wanted; ++i) {
-    wanted = cited.feed((i > 0 ? "\n- " : "- ") + items[i].text + " [" + std::to_string(labels[i]) + "]");
+    wanted = cited.feed((i > 0 ? "\n- " : "- ") + items[i].text + " [" + std::to_string(i + 1) + "]");
   }
   if (wanted) cited.finish();
   answer.text = cited.text();
@@ -498,11 +450,10 @@ void answer_whole(Asking& asking, QueryPlan plan, const WholeRequest& whole, Ans
     plan.instruction = {how_to_answer(task)};
   const WindowShare share = share_window(asking.model, asking.request, plan);
   const int fit = profile_of(asking.helper).fit_tokens;
-  const int around = asking.helper.count_tokens(task.lists() ? items_request(task, {})
-                                                             : points_request(task, {}, kMaxPoints));
-  const int reply = task.lists() ? kItemsTokens : kPointsTokens;
+  const int around = asking.helper.count_tokens(notes_request(task, {}, kMaxNotes));
+  const int reply = task.lists() ? kItemsTokens : kMaxNotes * kNoteTokens;
   task.span_tokens = std::max(64, std::min(fit, asking.helper.context_tokens() - reply - around));
-  task.final_tokens = std::min(share.passages, profile_of(asking.model).fit_tokens);
+  task.final_tokens = std::min(share.passages, profile_of(asking.model).fit_tokens / 2);
   task.capitals_are_names = asking.documents.guess_language(plan.question) != "de";
 
   const Scope scope = scope_of(task, whole);
@@ -510,23 +461,24 @@ void answer_whole(Asking& asking, QueryPlan plan, const WholeRequest& whole, Ans
   for (const int64_t n : scope.n_chunks) answer.chunks_in_scope += n;
   if (answer.chunks_in_scope == 0) return write_answer(asking, plan, {}, share.answer, answer);
   if (!task.lists()) {
-    if (const std::optional<FilledContext> all = all_of(task, scope)) {
+    if (const std::optional<FilledContext> all =
+            all_of(task, scope, std::min(share.passages, profile_of(asking.model).fit_tokens))) {
       answer.chunks_read = answer.chunks_in_scope;
       return write_answer(asking, plan, *all, share.answer, answer);
     }
   }
   std::vector<Part> parts = plan_reading(task, scope, answer.chunks_in_scope);
   map(task, parts, scope.chunk_tokens, answer);
-  if (task.lists()) return write_list(task, std::move(parts.front().items), answer);
+  if (task.lists()) return write_list(task, std::move(parts.front().notes), answer);
+  std::vector<Note> notes;
   FilledContext context;
   for (Part& part : parts) {
-    FilledContext of_part =
-        reduce(task, std::move(part.sentences), task.final_tokens / static_cast<int>(parts.size()));
-    for (EvidencePassage& passage : of_part.passages) context.passages.push_back(std::move(passage));
-    context.tokens += of_part.tokens;
-    context.left_out += of_part.left_out;
+    context.left_out += reduce(task, part.notes, task.final_tokens / static_cast<int>(parts.size()));
+    for (Note& note : part.notes) notes.push_back(std::move(note));
   }
-  asking.tracer.add("context", std::to_string(context.tokens) + " tokens of quotes",
+  context.passages = as_passages(notes, task.label);
+  context.tokens = asking.model.count_tokens(render_passages(context.passages));
+  asking.tracer.add("context", std::to_string(context.tokens) + " tokens of notes",
                     {{"passages", context.passages.size()},
                      {"left_out", context.left_out},
                      {"tokens", context.tokens},

@@ -10,7 +10,7 @@
 namespace lectern {
 namespace {
 
-// Chooses the first two sentences that it is given, and answers with the first.
+// Notes, and answers with, the first sentence of the passages that it is given.
 class NotesModel : public ScriptedModel {
  public:
   NotesModel() {
@@ -19,13 +19,10 @@ class NotesModel : public ScriptedModel {
   }
 
   LmReply chat(const LmRequest& request, const LmTextCallback& on_text, const CancelToken& cancel) override {
-    std::string reply = "{\"sentences\": [1, 2]}";
-    if (request.purpose == "answer") {
-      const std::string& prompt = request.messages.back().content;
-      const size_t first = prompt.find("[1] ") + 4;
-      reply = prompt.substr(first, prompt.find('.', first) - first) + " [1].";
-    }
-    replies[request.purpose].push_back({reply, false, ""});
+    const std::string& prompt = request.messages.back().content;
+    const size_t first = prompt.find("[1] ") + 4;
+    replies[request.purpose].push_back(
+        {prompt.substr(first, prompt.find('.', first) - first) + " [1].", false, ""});
     if (on_call) on_call();
     return ScriptedModel::chat(request, on_text, cancel);
   }
@@ -55,7 +52,7 @@ AskRequest summary() {
 std::vector<int> ordinals_read(const ScriptedModel& model) {
   std::vector<int> out;
   for (const LmRequest& call : model.calls) {
-    if (call.purpose != "points") continue;
+    if (call.purpose != "notes") continue;
     const std::string& text = call.messages.back().content;
     for (size_t at = text.find("Chapter "); at != std::string::npos; at = text.find("Chapter ", at + 1))
       out.push_back(std::stoi(text.substr(at + 8)));
@@ -113,7 +110,7 @@ TEST_CASE("a budget that covers everything has every chunk read once and in orde
   CHECK_FALSE(answer.citations.empty());
 }
 
-TEST_CASE("what was chosen and does not fit is condensed, again and again if need be") {
+TEST_CASE("notes that do not fit are condensed, again and again if need be") {
   MemorySource documents({book(2000)});
   NotesModel model;
   AskRequest request = summary();
@@ -186,7 +183,7 @@ TEST_CASE("any request may be answered from the whole") {
   request.question = "When did chapter 3 happen?";
   const auto n_notes = [&] {
     return std::count_if(model.calls.begin(), model.calls.end(),
-                         [](const LmRequest& call) { return call.purpose == "points"; });
+                         [](const LmRequest& call) { return call.purpose == "notes"; });
   };
   request.level = Level::kRetrieve;
   Agent(model, documents).ask(request, {}, CancelToken());
