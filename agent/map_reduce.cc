@@ -1,6 +1,7 @@
 #include "agent/map_reduce.h"
 
 #include <algorithm>
+#include <charconv>
 #include <functional>
 #include <map>
 #include <set>
@@ -130,11 +131,15 @@ std::string without_markers(std::string_view line, std::vector<int>& labels) {
       (line[digits] == '.' || line[digits] == ')'))
     begin = digits + 1;
   std::string text;
+  bool in_code = false;
   for (size_t i = begin; i < line.size(); ++i) {
-    const size_t end = line[i] == '[' ? line.find_first_not_of("0123456789", i + 1) : std::string_view::npos;
-    if (end != std::string_view::npos && end > i + 1 && line[end] == ']') {
-      labels.push_back(std::stoi(std::string(line.substr(i + 1, end - i - 1))));
-      i = end;
+    in_code ^= line[i] == '`';
+    int label = 0;
+    const auto [end, error] = std::from_chars(line.data() + i + 1, line.data() + line.size(), label);
+    const bool closed = error == std::errc() && end != line.data() + line.size() && *end == ']';
+    if (line[i] == '[' && closed && !in_code) {
+      labels.push_back(label);
+      i = static_cast<size_t>(end - line.data());
     } else {
       text.push_back(line[i]);
     }
@@ -160,6 +165,7 @@ std::vector<Note> verified_notes(const Task& task, const std::vector<EvidencePas
       std::vector<int> labels;
       Note note{without_markers(range.of(line), labels), {}};
       for (const int label : labels) {
+        if (label < 1 || label > static_cast<int>(cited.citations().size())) continue;
         const Citation& citation = cited.citations()[static_cast<size_t>(label) - 1];
         if (!note.evidence.empty() && note.evidence.front().document_id != citation.passage.document_id)
           break;
@@ -181,7 +187,9 @@ std::vector<Note> take_notes(const Task& task, const std::vector<EvidencePassage
   std::vector<Note> notes;
   try {
     const LmReply reply = asking.tracer.chat(asking.helper, request, {}, asking.cancel);
-    notes = verified_notes(task, passages, reply.text);
+    // The line at which a reply was cut is not a note.
+    const size_t last_line = reply.truncated ? reply.text.rfind('\n') : std::string::npos;
+    notes = verified_notes(task, passages, std::string_view(reply.text).substr(0, last_line));
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kCancelled) throw;
   }
