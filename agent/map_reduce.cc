@@ -119,7 +119,7 @@ LmRequest notes_request(const Task& task, const std::vector<EvidencePassage>& pa
   PromptValues values{{"passages", text}, {"request", task.plan.question}};
   if (task.lists()) return helper_request("items", language, values, kItemsTokens);
   values.emplace_back("notes", n);
-  return helper_request("notes", language, values, n_notes * kNoteTokens);
+  return helper_request("notes", language, values, (n_notes + 1) * kNoteTokens);
 }
 
 // "- Ada Quill [1]" without bullet and markers; the labels that it had.
@@ -187,9 +187,12 @@ std::vector<Note> take_notes(const Task& task, const std::vector<EvidencePassage
   std::vector<Note> notes;
   try {
     const LmReply reply = asking.tracer.chat(asking.helper, request, {}, asking.cancel);
-    // The line at which a reply was cut is not a note.
-    const size_t last_line = reply.truncated ? reply.text.rfind('\n') : std::string::npos;
-    notes = verified_notes(task, passages, std::string_view(reply.text).substr(0, last_line));
+    std::string_view text = reply.text;
+    if (reply.truncated) {  // the sentence or line at which a reply was cut is not a note
+      const std::vector<TextRange> sentences = split_sentences(text);
+      if (!sentences.empty()) text = text.substr(0, std::max(sentences.back().begin, text.rfind('\n') + 1));
+    }
+    notes = verified_notes(task, passages, text);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kCancelled) throw;
   }
@@ -459,7 +462,7 @@ void answer_whole(Asking& asking, QueryPlan plan, const WholeRequest& whole, Ans
   const WindowShare share = share_window(asking.model, asking.request, plan);
   const int fit = profile_of(asking.helper).fit_tokens;
   const int around = asking.helper.count_tokens(notes_request(task, {}, kMaxNotes));
-  const int reply = task.lists() ? kItemsTokens : kMaxNotes * kNoteTokens;
+  const int reply = task.lists() ? kItemsTokens : (kMaxNotes + 1) * kNoteTokens;
   task.span_tokens = std::max(64, std::min(fit, asking.helper.context_tokens() - reply - around));
   task.final_tokens = std::min(share.passages, profile_of(asking.model).fit_tokens / 2);
   task.capitals_are_names = asking.documents.guess_language(plan.question) != "de";
