@@ -5,6 +5,7 @@
 #include "agent/answer_writer.h"
 #include "agent/asking.h"
 #include "agent/context.h"
+#include "agent/map_reduce.h"
 #include "agent/model_profile.h"
 #include "agent/read_level.h"
 #include "agent/retrieve.h"
@@ -34,7 +35,7 @@ void route(Asking& asking, Level level, const std::string& reason, int fit_token
 }
 
 // Level 0, when everything fits.
-std::optional<FilledContext> read_whole(Asking& asking, const WindowShare& share) {
+std::optional<FilledContext> read_whole(Asking& asking, const WindowShare& share, WholeTask task) {
   if (asking.request.level != Level::kAuto && asking.request.level != Level::kFit) {
     route(asking, asking.request.level, "as asked", 0);
     return std::nullopt;
@@ -51,6 +52,11 @@ std::optional<FilledContext> read_whole(Asking& asking, const WindowShare& share
                                                  std::to_string(asking.documents.n_characters()) +
                                                  " characters) do not fit the " + std::to_string(fit) +
                                                  " tokens left for them: use level 1 or fewer documents");
+  }
+  if (task != WholeTask::kNone) {
+    route(asking, Level::kWhole, "a " + std::string(to_string(task)) + " of whole documents is asked for",
+          fit);
+    return std::nullopt;
   }
   route(asking, Level::kRetrieve,
         "the documents are more than the " + std::to_string(fit) +
@@ -97,7 +103,13 @@ void answer_question(Asking& asking, Answer& answer) {
   check_question(asking.model, asking.request.question);
   QueryPlan plan = understand(asking);
   answer.standalone_question = plan.question;
-  std::optional<FilledContext> context = read_whole(asking, share_window(asking.model, asking.request, plan));
+  const WholeRequest whole = understand_whole(asking, plan);
+  std::optional<FilledContext> context =
+      read_whole(asking, share_window(asking.model, asking.request, plan), whole.task);
+  if (!context && whole.task != WholeTask::kNone) {
+    answer.level = Level::kWhole;
+    return answer_whole(asking, std::move(plan), whole, answer);
+  }
   const bool forced = asking.request.level == Level::kRead || asking.request.level == Level::kSelfAsk;
   answer.level = context ? Level::kFit : forced ? asking.request.level : Level::kRetrieve;
   if (!context) context = find_evidence(asking, plan, answer.level);
@@ -118,12 +130,15 @@ std::string_view to_string(Level level) {
       return "2";
     case Level::kSelfAsk:
       return "3";
+    case Level::kWhole:
+      return "whole";
   }
   return "";
 }
 
 std::optional<Level> parse_level(std::string_view name) {
-  for (const Level level : {Level::kAuto, Level::kFit, Level::kRetrieve, Level::kRead, Level::kSelfAsk}) {
+  for (const Level level :
+       {Level::kAuto, Level::kFit, Level::kRetrieve, Level::kRead, Level::kSelfAsk, Level::kWhole}) {
     if (to_string(level) == name) return level;
   }
   return std::nullopt;

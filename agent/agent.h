@@ -17,15 +17,17 @@
 
 namespace lectern {
 
-// How documents are read: whole (0), by retrieval (1), chunk by chunk (2), by sub-questions (3).
-enum class Level { kAuto, kFit, kRetrieve, kRead, kSelfAsk };
+// How documents are read: whole at once (0), by retrieval (1), chunk by chunk (2), by sub-questions (3), or
+// whole in spans, for requests about whole documents.
+enum class Level { kAuto, kFit, kRetrieve, kRead, kSelfAsk, kWhole };
 
-std::string_view to_string(Level level);  // "auto", "0", ... "3"
+std::string_view to_string(Level level);  // "auto", "0", ... "3", "whole"
 std::optional<Level> parse_level(std::string_view name);
 
 // What a question may cost; 0: no limit. What was found until a limit is reached is answered from.
 struct AskBudget {
-  int chunks = 0;      // read one by one, in level 2
+  int chunks = 0;      // read one by one, in level 2, or in spans, of whole documents
+  int tokens = 0;      // the same in tokens of the model; of whole documents only
   double seconds = 0;  // before the answer is begun
 };
 
@@ -60,6 +62,8 @@ struct Answer {
   std::vector<TextRange> unsupported;  // bytes of `text`: sentences that no passage supports
   std::vector<SourcePassage> context;  // chunks that the model was given, in that order
   int passages_left_out = 0;           // ranked chunks that did not fit: nothing is cut silently
+  int64_t chunks_read = 0;             // of whole documents, in spans, and
+  int64_t chunks_in_scope = 0;         // how many there are; 0: another level
   std::string standalone_question;     // a chat follow-up, as it was understood; else the question
   Level level = Level::kRetrieve;      // the one used
   Trace trace;
@@ -67,7 +71,7 @@ struct Answer {
 
 struct AskEvents {
   std::function<void(const TraceStep&)> on_step;
-  ProgressFn on_progress;  // of chunks read one by one
+  ProgressFn on_progress;  // of chunks read one by one, and of spans
   // The answer as it streams: what was given stays, and together it is Answer::text. false stops.
   std::function<bool(std::string_view)> on_text;
 };

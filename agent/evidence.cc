@@ -16,9 +16,12 @@ std::string label(const EvidencePassage& passage, size_t number) {
   const SourcePassage& first = passage.chunks.front();
   std::string line = "[" + std::to_string(number) + "]";
   const std::string& name = first.title.empty() ? first.path : first.title;
+  if (passage.label == EvidencePassage::Label::kNumber) return line + ' ';
   if (!name.empty()) line += " " + name;
   // A heading path mostly begins with the title.
-  std::string_view heading = first.heading_path;
+  std::string_view heading = passage.label == EvidencePassage::Label::kPlace
+                                 ? std::string_view(first.heading_path)
+                                 : std::string_view();
   if (heading.starts_with(name + " > ")) heading.remove_prefix(name.size() + 3);
   if (!heading.empty() && heading != name) line.append(" > ").append(heading);
   std::replace(line.begin(), line.end(), '\n', ' ');
@@ -66,8 +69,7 @@ std::vector<EvidencePassage> merge_neighbours(std::vector<SourcePassage> chunks)
         continue;
       }
     }
-    std::string text = chunk.text;
-    passages.push_back({{}, std::move(text)});
+    passages.emplace_back().text = chunk.text;
     passages.back().chunks.push_back(std::move(chunk));
   }
   return passages;
@@ -78,7 +80,7 @@ std::string render_passages(const std::vector<EvidencePassage>& passages) {
   for (size_t i = 0; i < passages.size(); ++i) {
     if (i > 0) out += '\n';
     out += label(passages[i], i + 1);
-    out += '\n';
+    if (passages[i].label != EvidencePassage::Label::kNumber) out += '\n';
     append_lines(passages[i].text, out);
   }
   while (!out.empty() && out.back() == '\n') out.pop_back();

@@ -9,7 +9,8 @@ namespace lectern {
 struct ModelProfile {
   double below_billions;  // parameters; the first row that fits is used
   int chunks;             // at most, however large the budget
-  int fit_tokens;         // level 0 below this
+  int fit_tokens;         // level 0 below this; also what is read at once of whole documents
+  int whole_tokens;       // read of whole documents unless a budget says more: minutes on two cores
 };
 
 const ModelProfile& profile_of(const LanguageModel& model);

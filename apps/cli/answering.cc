@@ -1,5 +1,9 @@
 #include "apps/cli/answering.h"
 
+#include <charconv>
+#include <cmath>
+#include <limits>
+
 #include "agent/collection_source.h"
 #include "apps/cli/passages.h"
 
@@ -28,10 +32,19 @@ void warn_of_unsupported(Output& out, const Answer& answer) {
     out.warning("no passage supports: " + printable(claim.of(answer.text)));
 }
 
+// What of long documents was not read is said, not only counted.
+void note_partial_reading(Output& out, const Answer& answer) {
+  if (answer.chunks_read >= answer.chunks_in_scope) return;
+  out.note("read " + std::to_string(answer.chunks_read) + " of " + plural(answer.chunks_in_scope, "passage") +
+           ", the most telling of every part of the documents; --budget " +
+           std::to_string(answer.chunks_in_scope) + "chunks reads all");
+}
+
 // "level 1 · 6 passages (2 more did not fit) · 2,431 + 58 tokens · 9.8 s"
 std::string what_it_took(const Answer& answer) {
+  const auto in_prompt = static_cast<int64_t>(answer.context.size());
   std::string text = "level " + std::string(to_string(answer.level)) + " · " +
-                     plural(static_cast<int64_t>(answer.context.size()), "passage") + " read";
+                     plural(answer.chunks_in_scope > 0 ? answer.chunks_read : in_prompt, "passage") + " read";
   if (answer.passages_left_out > 0)
     text += " (" + std::to_string(answer.passages_left_out) + " more did not fit)";
   return text + " · " + std::to_string(answer.trace.prompt_tokens) + " + " +
@@ -43,8 +56,9 @@ std::string what_it_took(const Answer& answer) {
 void add_answer_options(CLI::App* command, AnswerOptions& options) {
   command
       ->add_option("--level", options.level,
-                   "0: read everything, 1: retrieve, 2: judge chunk by chunk, 3: ask itself sub-questions")
-      ->check(CLI::IsMember({"auto", "0", "1", "2", "3"}))
+                   "0: read everything at once, 1: retrieve, 2: judge chunk by chunk, 3: ask itself simpler "
+                   "questions, whole: read everything in spans (summaries, lists, comparisons), auto: what suits")
+      ->check(CLI::IsMember({"auto", "0", "1", "2", "3", "whole"}))
       ->capture_default_str();
   command->add_option("--context", options.context_tokens, "Tokens of passages that the model is given")
       ->check(CLI::Range(256, 1 << 20))
@@ -60,9 +74,49 @@ void add_answer_options(CLI::App* command, AnswerOptions& options) {
                    "Whether the model also splits the request and finds keywords: auto, always, never")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str();
+  command
+      ->add_option(
+          "--budget", options.budget,
+          "What reading whole documents may cost: 30s, 2min, 200chunks or 20000tokens; may be repeated")
+      ->option_text("LIMIT")
+      ->allow_extra_args(false)
+      ->check(CLI::Validator(
+          [](std::string& limit) {
+            try {
+              parse_budget({limit});
+              return std::string();
+            } catch (const Error& error) {
+              return std::string(error.what());
+            }
+          },
+          ""));
   command->add_option("--seed", options.seed, "Of the sampler")->capture_default_str();
   command->add_flag("--explain", options.explain, "Show every step: searches, model calls, scores");
   command->add_flag("--no-index", options.no_index, "Ask what is indexed, without looking for changes");
+}
+
+AskBudget parse_budget(const std::vector<std::string>& limits) {
+  AskBudget budget;
+  for (const std::string& limit : limits) {
+    double number = 0;
+    const auto [end, error] = std::from_chars(limit.data(), limit.data() + limit.size(), number);
+    const std::string_view unit(end, static_cast<size_t>(limit.data() + limit.size() - end));
+    const bool whole = number == std::floor(number) && number <= std::numeric_limits<int>::max();
+    const bool positive = error == std::errc() && number > 0 && number <= 1e9;
+    if (positive && unit == "s") {
+      budget.seconds = number;
+    } else if (positive && unit == "min") {
+      budget.seconds = number * 60;
+    } else if (positive && whole && unit == "chunks") {
+      budget.chunks = static_cast<int>(number);
+    } else if (positive && whole && unit == "tokens") {
+      budget.tokens = static_cast<int>(number);
+    } else {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "'" + limit + "' is not a budget: write 30s, 2min, 200chunks or 20000tokens");
+    }
+  }
+  return budget;
 }
 
 AskRequest make_request(const AnswerOptions& options, std::string question) {
@@ -71,6 +125,7 @@ AskRequest make_request(const AnswerOptions& options, std::string question) {
           .context_tokens = options.context_tokens,
           .max_passages = options.max_passages,
           .max_answer_tokens = options.max_answer_tokens,
+          .budget = parse_budget(options.budget),
           .seed = options.seed,
           .helper_calls = helpers_of(options.helpers)};
 }
@@ -120,6 +175,7 @@ Answer Answerer::answer(Program& program, const AskRequest& request, const Answe
     }
     return true;
   };
+  ask_events.on_progress = out.progress();
   Answer answer = Agent(*model_.model, source).ask(request, ask_events, cancel);
   if (out.json()) return answer;
   if (!at_line_start) out.print("\n");
@@ -129,6 +185,7 @@ Answer Answerer::answer(Program& program, const AskRequest& request, const Answe
   if (answer.standalone_question != request.question)
     out.note(out.dim("understood as: " + printable(answer.standalone_question)));
   for (const std::string& line : steps_of_answer) out.note(out.dim(line));
+  note_partial_reading(out, answer);
   out.note(what_it_took(answer));
   return answer;
 }
@@ -158,6 +215,10 @@ void add_answer(Json& json, const Answer& answer, bool explain) {
   json["level"] = to_string(answer.level);
   json["passages"] = answer.context.size();
   json["passages_left_out"] = answer.passages_left_out;
+  if (answer.chunks_in_scope > 0) {
+    json["chunks_read"] = answer.chunks_read;
+    json["chunks_in_scope"] = answer.chunks_in_scope;
+  }
   json["calls"] = answer.trace.calls;
   json["prompt_tokens"] = answer.trace.prompt_tokens;
   json["new_tokens"] = answer.trace.new_tokens;

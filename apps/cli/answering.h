@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "agent/agent.h"
 #include "apps/cli/language_model.h"
@@ -14,6 +15,7 @@ namespace lectern::cli {
 struct AnswerOptions {
   std::string level = "auto";
   std::string helpers = "auto";
+  std::vector<std::string> budget;  // "30s", "200chunks", "20000tokens"
   int context_tokens = 8192;
   int max_passages = 0;
   int max_answer_tokens = 512;
@@ -23,6 +25,9 @@ struct AnswerOptions {
 };
 
 void add_answer_options(CLI::App* command, AnswerOptions& options);
+// "30s", "2min", "200chunks", "20000tokens", each at most once. Throws Error(kInvalidArgument) naming what is
+// not a budget.
+AskBudget parse_budget(const std::vector<std::string>& limits);
 AskRequest make_request(const AnswerOptions& options, std::string question);
 
 struct AnswerEvents {

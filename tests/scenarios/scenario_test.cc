@@ -76,6 +76,11 @@ AskRequest make_request(const Json& entry) {
   request.context_tokens = entry.value("context_tokens", request.context_tokens);
   request.max_passages = entry.value("max_passages", request.max_passages);
   request.max_answer_tokens = entry.value("max_answer_tokens", request.max_answer_tokens);
+  if (entry.contains("budget")) {
+    request.budget.chunks = entry["budget"].value("chunks", 0);
+    request.budget.tokens = entry["budget"].value("tokens", 0);
+    request.budget.seconds = entry["budget"].value("seconds", 0.0);
+  }
   const std::string helpers = entry.value("helper_calls", "auto");
   request.helper_calls = helpers == "always"  ? HelperCalls::kAlways
                          : helpers == "never" ? HelperCalls::kNever
@@ -157,7 +162,14 @@ void check_expectations(const Json& expect, const Answer& answer, const Scripted
   std::vector<std::string> unsupported;
   for (const TextRange& claim : answer.unsupported) unsupported.emplace_back(claim.of(answer.text));
   CHECK(unsupported == expect.value("unsupported", std::vector<std::string>{}));
-  if (expect.contains("level")) CHECK(to_string(answer.level) == std::to_string(expect["level"].get<int>()));
+  if (expect.contains("level")) {
+    const Json& level = expect["level"];
+    CHECK(to_string(answer.level) ==
+          (level.is_string() ? level.get<std::string>() : std::to_string(level.get<int>())));
+  }
+  if (expect.contains("read"))
+    CHECK(std::vector<int64_t>{answer.chunks_read, answer.chunks_in_scope} ==
+          expect["read"].get<std::vector<int64_t>>());
   if (expect.contains("left_out")) CHECK(answer.passages_left_out == expect["left_out"].get<int>());
   if (expect.contains("question")) CHECK(answer.standalone_question == expect["question"].get<std::string>());
   if (expect.contains("context")) {
