@@ -73,19 +73,30 @@ std::string rules_for(std::string_view question, const std::vector<std::string>&
                        {});
 }
 
-}  // namespace
-
-LmRequest answer_request(std::string_view passages, std::string_view question,
-                         const std::vector<std::string>& instruction) {
+LmRequest request_with_rules(std::string_view passages, std::string_view question, std::string_view rules) {
   const std::string_view language = prompt_language(question);
-  const std::string rules = rules_for(question, instruction);
   LmRequest request;
-  request.purpose = "answer";
   for (PromptTurn& turn :
        render_prompt_turns(prompt_text(language, "answer"),
                            {{"passages", fenced(passages)}, {"question", question}, {"rules", rules}})) {
     request.messages.push_back({role_of(turn.role), std::move(turn.content)});
   }
+  return request;
+}
+
+}  // namespace
+
+LmRequest answer_request(std::string_view passages, std::string_view question,
+                         const std::vector<std::string>& instruction) {
+  LmRequest request = request_with_rules(passages, question, rules_for(question, instruction));
+  request.purpose = "answer";
+  return request;
+}
+
+LmRequest sufficiency_request(std::string_view passages, std::string_view question) {
+  const std::string_view rules = prompt_text(prompt_language(question), "sufficiency_rules");
+  LmRequest request = request_with_rules(passages, question, rules);
+  request.purpose = "sufficiency";
   return request;
 }
 

@@ -2,6 +2,8 @@
 
 #include "agent/answer_prompt.h"
 #include "agent/cited_text.h"
+#include "agent/model_profile.h"
+#include "agent/sufficiency.h"
 #include "agent/support.h"
 
 namespace lectern {
@@ -24,6 +26,9 @@ void write_answer(Asking& asking, const QueryPlan& plan, const FilledContext& co
     asking.tracer.add("answer", "no passage was found: the model is not asked");
     return say_not_found(asking, plan, answer);
   }
+  const SufficiencyWeights& judge = profile_of(asking.model).sufficiency;
+  const double likely = judge.refuse_below > 0 ? sufficiency(asking, plan, context).value_or(1) : 1;
+  if (likely < judge.refuse_below) return say_not_found(asking, plan, answer);
   const bool capitals_are_names = asking.documents.guess_language(plan.question) != "de";
   const SupportIndex support(context.passages, plan.question, plan.all_keywords(), capitals_are_names);
   bool wanted = true;

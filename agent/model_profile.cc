@@ -7,9 +7,9 @@ namespace lectern {
 namespace {
 
 constexpr std::array<ModelProfile, 3> kProfiles = {{
-    {1.0, 4, 1024},
-    {4.0, 4, 1536},
-    {std::numeric_limits<double>::infinity(), 64, 8192},
+    {1.0, 4, 1024, {0, 1, 0, 0, 0, 0.01, 0}},
+    {4.0, 4, 1536, {0, 1, 0, 0, 0, 0.01, 0}},
+    {std::numeric_limits<double>::infinity(), 64, 8192, {}},
 }};
 
 }  // namespace

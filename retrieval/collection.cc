@@ -276,7 +276,7 @@ std::vector<SearchHit> StoredCollection::search(const SearchRequest& request) co
   std::vector<SearchQuery> asked = request.queries;
   std::erase_if(asked, [](const SearchQuery& q) { return !(q.weight > 0) || !std::isfinite(q.weight); });
   std::vector<RankedQuery> queries;
-  const bool several = asked.size() > 1;
+  const bool several = asked.size() > 1 || request.shares;
   const size_t depth = several ? std::max(limit, kFusionDepth) : limit;
   for (const SearchQuery& query : asked) {
     RankedQuery ranked;
@@ -290,7 +290,7 @@ std::vector<SearchHit> StoredCollection::search(const SearchRequest& request) co
     queries.push_back(std::move(ranked));
   }
   std::vector<ScoredChunk> best;
-  if (queries.size() == 1) {
+  if (queries.size() == 1 && !several) {
     best = queries[0].best;
     best.resize(std::min(best.size(), limit));
   } else {

@@ -67,7 +67,7 @@ struct SearchHit {
   // Of the section within the passage that holds most of what was searched for; without
   // SearchRequest::sections of the passage's beginning.
   std::string heading_path;
-  double score = 0;  // BM25 for one query, the fused score for several
+  double score = 0;  // BM25 for one query, the fused score for several or when asked for shares
   std::vector<TermShare> terms;
 };
 
@@ -78,6 +78,7 @@ struct SearchRequest {
   std::vector<SearchQuery> queries;
   int limit = 10;
   bool explain = false;
+  bool shares = false;             // one query, too, is scored as a share: comparable between questions
   bool sections = false;           // SearchHit::heading_path names the section that was hit
   std::vector<int64_t> documents;  // empty: all
 };
