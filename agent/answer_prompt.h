@@ -14,7 +14,8 @@ namespace lectern {
 LmRequest answer_request(std::string_view passages, std::string_view question,
                          const std::vector<std::string>& instruction);
 
-// The same beginning, then the question whether the passages hold the answer, to be scored: Yes or No (是, 否).
+// The same beginning, then the question whether the passages hold the answer, to be scored: Yes or No (是,
+// 否).
 LmRequest sufficiency_request(std::string_view passages, std::string_view question);
 
 // "Not in these documents." in the language of the question.

@@ -10,7 +10,7 @@ namespace lectern {
 // model is not judged.
 struct SufficiencyWeights {
   double bias = 0, match = 0, words = 0, names = 0, yes = 0;
-  double refuse_below = 0;        // less likely: nothing is answered
+  double refuse_below = 0;   // less likely: nothing is answered
   double support_below = 0;  // less likely: the first sentence must be supported, or nothing is answered
 };
 

@@ -78,9 +78,9 @@ struct SearchRequest {
   std::vector<SearchQuery> queries;
   int limit = 10;
   bool explain = false;
-  bool shares = false;             // one query, too, is scored as a share: comparable between questions
   bool sections = false;           // SearchHit::heading_path names the section that was hit
   std::vector<int64_t> documents;  // empty: all
+  bool shares = false;             // one query, too, is scored as a share: comparable between questions
 };
 
 struct CollectionStats {

@@ -58,9 +58,12 @@ LmReply ScriptedModel::chat(const LmRequest& request, const LmTextCallback& on_t
   return reply;
 }
 
-std::vector<double> ScriptedModel::score(std::span<const LmRequest> requests, std::string_view,
-                                         const CancelToken&) {
-  return std::vector<double>(requests.size(), 0.0);
+std::vector<double> ScriptedModel::score(std::span<const LmRequest> requests, std::string_view continuation,
+                                         const CancelToken& cancel) {
+  cancel.throw_if_cancelled();
+  scored.insert(scored.end(), requests.begin(), requests.end());
+  const auto known = scores.find(continuation);
+  return std::vector<double>(requests.size(), known == scores.end() ? 0.0 : known->second);
 }
 
 }  // namespace lectern

@@ -24,6 +24,8 @@ class ScriptedModel : public LanguageModel {
   size_t piece_characters = 1;  // streamed at a time
   std::map<std::string, std::deque<ScriptedReply>> replies;
   std::vector<LmRequest> calls;
+  std::map<std::string, double, std::less<>> scores;  // by continuation; 0 for others
+  std::vector<LmRequest> scored;
 
   std::string name() const override { return "scripted"; }
   double billion_parameters() const override { return billions; }

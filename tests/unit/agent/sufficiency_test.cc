@@ -1,0 +1,92 @@
+#include "agent/sufficiency.h"
+
+#include "agent/model_profile.h"
+#include "tests/support/catch.h"
+#include "tests/support/memory_source.h"
+#include "tests/support/scripted_model.h"
+
+namespace lectern {
+namespace {
+
+MemorySource notes() {
+  return MemorySource(
+      {{"a.md", "Pump house", "en", {"Ada Quill built the pump house in 1874.", "It drained the meadows."}},
+       {"b.md", "Ferry", "en", {"The ferry left at six.", "Captain Tolliver sailed it."}}});
+}
+
+ScriptedModel judged_model(double yes, double no) {
+  ScriptedModel model;
+  model.billions = 1.5;
+  model.scores["Yes"] = yes;
+  model.scores["No"] = no;
+  model.replies["answer"] = {{"Ada Quill built the pump house in 1874 [1].", false, ""}};
+  return model;
+}
+
+Answer ask(ScriptedModel& model, const std::string& question, std::string& streamed) {
+  MemorySource documents = notes();
+  AskRequest request;
+  request.question = question;
+  request.level = Level::kRetrieve;
+  request.helper_calls = HelperCalls::kNever;
+  AskEvents events;
+  events.on_text = [&](std::string_view text) {
+    streamed += text;
+    return true;
+  };
+  return Agent(model, documents).ask(request, events, CancelToken());
+}
+
+const TraceStep* judgement(const Answer& answer) {
+  for (const TraceStep& step : answer.trace.steps)
+    if (step.kind == "sufficiency") return &step;
+  return nullptr;
+}
+
+}  // namespace
+
+TEST_CASE("evidence that holds the question is answered from") {
+  ScriptedModel model = judged_model(-0.1, -3);
+  std::string streamed;
+  const Answer answer = ask(model, "Who built the pump house in 1874?", streamed);
+  CHECK(answer.found);
+  CHECK(answer.citations.size() == 1);
+  REQUIRE(judgement(answer) != nullptr);
+  CHECK(judgement(answer)->data["yes"].get<double>() == Approx(2.9));
+  CHECK(judgement(answer)->data["names"].get<double>() == 1);
+}
+
+TEST_CASE("a question of which the passages hold nothing is refused before the model speaks") {
+  ScriptedModel model = judged_model(-3, -0.1);
+  std::string streamed;
+  const Answer answer =
+      ask(model, "Which quarterback of the Denver Broncos won the final at the house?", streamed);
+  CHECK_FALSE(answer.found);
+  CHECK(answer.text == "Not in these documents.");
+  CHECK(streamed == answer.text);
+  CHECK(model.calls.empty());
+}
+
+TEST_CASE("what cannot be judged is answered") {
+  std::string streamed;
+  ScriptedModel large = judged_model(-3, -0.1);
+  large.billions = 70;  // not judged
+  CHECK(judgement(ask(large, "Which pump did the Broncos win?", streamed)) == nullptr);
+  ScriptedModel small = judged_model(-3, -0.1);
+  CHECK(judgement(ask(small, "Built?", streamed)) == nullptr);  // one word
+}
+
+TEST_CASE("the judgement's prompt begins as the answer's does") {
+  ScriptedModel model = judged_model(-0.1, -3);
+  std::string streamed;
+  ask(model, "Who built the pump house in 1874?", streamed);
+  REQUIRE(model.calls.size() == 1);
+  REQUIRE_FALSE(model.scored.empty());
+  const std::string& judged = model.scored[0].messages.back().content;
+  const std::string& answered = model.calls[0].messages.back().content;
+  const size_t question = answered.find("Question: Who built the pump house in 1874?");
+  REQUIRE(question != std::string::npos);
+  CHECK(judged.substr(0, question + 40) == answered.substr(0, question + 40));
+}
+
+}  // namespace lectern
