@@ -57,7 +57,7 @@ void write_answer(Asking& asking, const QueryPlan& plan, const FilledContext& co
     asking.tracer.add("answer", "no passage was found: the model is not asked");
     return say_not_found(asking, plan, answer);
   }
-  const SufficiencyWeights& judge = profile_of(asking.model).sufficiency;
+  const EvidenceJudge& judge = profile_of(asking.model).judge;
   const double likely = judge.refuse_below > 0 ? sufficiency(asking, plan, context).value_or(1) : 1;
   if (likely < judge.refuse_below) return say_not_found(asking, plan, answer);
   const bool capitals_are_names = asking.documents.guess_language(plan.question) != "de";

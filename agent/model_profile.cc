@@ -7,8 +7,8 @@ namespace lectern {
 namespace {
 
 constexpr std::array<ModelProfile, 3> kProfiles = {{
-    {1.0, 4, 1024, {0, 1, 0, 0, 0, 0.01, 0}},
-    {4.0, 4, 1536, {0, 1, 0, 0, 0, 0.01, 0}},
+    {1.0, 4, 1024, {0, 0.3, 0.9}},
+    {4.0, 4, 1536, {0.5, 0.3, 0.9}},
     {std::numeric_limits<double>::infinity(), 64, 8192, {}},
 }};
 

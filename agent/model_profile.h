@@ -6,10 +6,9 @@
 
 namespace lectern {
 
-// Of a logistic sum over EvidenceSigns (sufficiency.h), and what follows from the probability. All 0: the
-// model is not judged.
-struct SufficiencyWeights {
-  double bias = 0, match = 0, words = 0, names = 0, yes = 0;
+// How the evidence is judged before an answer (sufficiency.h), and what follows. All 0: it is not.
+struct EvidenceJudge {
+  double yes = 0;            // weight of the model's own yes/no; 0: it is not asked
   double refuse_below = 0;   // less likely: nothing is answered
   double support_below = 0;  // less likely: the first sentence must be supported, or nothing is answered
 };
@@ -18,7 +17,7 @@ struct ModelProfile {
   double below_billions;  // parameters; the first row that fits is used
   int chunks;             // at most, however large the budget
   int fit_tokens;         // level 0 below this
-  SufficiencyWeights sufficiency;
+  EvidenceJudge judge;
 };
 
 const ModelProfile& profile_of(const LanguageModel& model);

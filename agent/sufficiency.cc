@@ -1,6 +1,7 @@
 #include "agent/sufficiency.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "agent/answer_prompt.h"
@@ -13,24 +14,23 @@ namespace {
 // A question of fewer terms ("What is this about?") says too little to be missed.
 constexpr size_t kMinTerms = 2;
 
+// A logistic curve over the best chunk's share of the BM25 score that a chunk with all the question's words
+// would get. `even`: where questions with and without an answer are equally likely. Pairs of characters meet
+// less often than words. Fitted on XQuAD (docs/evaluation.md).
+struct MatchCurve {
+  double even, slope;
+};
+constexpr MatchCurve kWords = {0.17, 40};
+constexpr MatchCurve kPairs = {0.10, 60};
+// Beyond these the search alone decides; between them the model is asked.
+constexpr double kSurelyNot = 0.1, kSurely = 0.9;
+
 double best_match(const FilledContext& context) {
   double best = 0;
   for (const EvidencePassage& passage : context.passages) {
     for (const SourcePassage& chunk : passage.chunks) best = std::max(best, chunk.score);
   }
   return best;
-}
-
-std::vector<std::string> terms_of(const FilledContext& context) {
-  std::vector<std::string> held;
-  for (const EvidencePassage& passage : context.passages) {
-    for (const SourcePassage& chunk : passage.chunks) {
-      for (SupportTerm& term : support_terms(chunk.text + "\n" + chunk.title))
-        held.push_back(std::move(term.text));
-    }
-  }
-  std::sort(held.begin(), held.end());
-  return held;
 }
 
 bool in_documents_language(Asking& asking, const std::string& question) {
@@ -40,62 +40,56 @@ bool in_documents_language(Asking& asking, const std::string& question) {
   return own.empty() || std::find(languages.begin(), languages.end(), own) != languages.end();
 }
 
-// Log-odds of yes; 0 when the model cannot say.
+// Log-odds of yes against no; 0 when the model cannot say. The answer's own request is scored beside it, only
+// so that what both begin with is read once and kept.
 double ask_model(Asking& asking, const QueryPlan& plan, const FilledContext& context) {
   const bool chinese = prompt_language(plan.question) == "zh";
-  const LmRequest request = sufficiency_request(render_passages(context.passages), plan.question);
-  double log_odds = 0;
+  const std::string passages = render_passages(context.passages);
+  const std::array requests = {sufficiency_request(passages, plan.question),
+                               answer_request(passages, plan.question, plan.instruction)};
   try {
-    for (const bool yes : {true, false}) {
-      const std::string_view word = chinese ? (yes ? "是" : "否") : (yes ? "Yes" : "No");
-      const double score = asking.model.score(std::span(&request, 1), word, asking.cancel).at(0);
-      log_odds += yes ? score : -score;
-    }
+    const double yes = asking.model.score(requests, chinese ? "是" : "Yes", asking.cancel).at(0);
+    const double no =
+        asking.model.score(std::span(requests).first(1), chinese ? "否" : "No", asking.cancel).at(0);
+    return yes - no;
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kCancelled) throw;
     return 0;
   }
-  return log_odds;
+}
+
+double logistic(double log_odds) {
+  return 1 / (1 + std::exp(-log_odds));
 }
 
 }  // namespace
 
 std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const FilledContext& context) {
   const double match = best_match(context);
-  const std::vector<SupportTerm> asked = support_terms(plan.question);
-  if (match <= 0 || asked.size() < kMinTerms || !in_documents_language(asking, plan.question))
+  const std::string& question = plan.question;
+  if (match <= 0 || support_terms(question).size() < kMinTerms || !in_documents_language(asking, question))
     return std::nullopt;
   const Stopwatch watch;
-  EvidenceSigns signs;
-  signs.match = match;
-  const std::vector<std::string> held = terms_of(context);
-  double n_held = 0, n_names = 0, n_names_held = 0;
-  for (const SupportTerm& term : asked) {
-    const bool there = std::binary_search(held.begin(), held.end(), term.text);
-    n_held += there;
-    n_names += term.strong;
-    n_names_held += term.strong && there;
+  const std::string_view script = language_of_script(question);
+  const MatchCurve& curve = script == "zh" || script == "ja" || script == "th" ? kPairs : kWords;
+  const double by_search = curve.slope * (match - curve.even);
+  Json data = {{"match", match}, {"by_search", logistic(by_search)}};
+  double log_odds = by_search;
+  const double weight = profile_of(asking.model).judge.yes;
+  if (weight > 0 && logistic(by_search) > kSurelyNot && logistic(by_search) < kSurely) {
+    const double yes = ask_model(asking, plan, context);
+    log_odds += weight * yes;
+    data["yes"] = yes;
   }
-  signs.words = n_held / static_cast<double>(asked.size());
-  if (n_names > 0) signs.names = n_names_held / n_names;
-  signs.yes = ask_model(asking, plan, context);
-
-  const SufficiencyWeights& w = profile_of(asking.model).sufficiency;
-  const double z =
-      w.bias + w.match * signs.match + w.words * signs.words + w.names * signs.names + w.yes * signs.yes;
-  const double probability = 1 / (1 + std::exp(-z));
   TraceStep step;
   step.kind = "sufficiency";
-  step.detail = "the passages hold the answer with probability " +
-                std::to_string(static_cast<int>(std::lround(100 * probability))) + " %";
-  step.data = {{"probability", probability},
-               {"match", signs.match},
-               {"words", signs.words},
-               {"names", signs.names},
-               {"yes", signs.yes}};
+  step.detail =
+      "the passages hold the answer: " + std::to_string(std::lround(100 * logistic(log_odds))) + " % likely";
+  data["probability"] = logistic(log_odds);
+  step.data = std::move(data);
   step.seconds = watch.seconds();
   asking.tracer.add(std::move(step));
-  return probability;
+  return logistic(log_odds);
 }
 
 }  // namespace lectern
