@@ -71,7 +71,7 @@ std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const F
     return std::nullopt;
   const Stopwatch watch;
   const std::string_view script = language_of_script(question);
-  const MatchCurve& curve = script == "zh" || script == "ja" || script == "th" ? kPairs : kWords;
+  const MatchCurve& curve = script == "zh" || script == "ja" || script == "ko" ? kPairs : kWords;
   const double by_search = curve.slope * (match - curve.even);
   Json data = {{"match", match}, {"by_search", logistic(by_search)}};
   double log_odds = by_search;
