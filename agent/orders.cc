@@ -49,8 +49,8 @@ bool forges_a_turn(std::string_view folded) {
          folded.starts_with("system:") || folded.starts_with("assistant:") || folded.starts_with("助手：");
 }
 
-constexpr Words kSay = {"say",    "says",    "reply", "replies", "respond", "responds", "answer", "answers",
-                        "output", "outputs", "print", "prints",  "write",   "writes",   "repeat", "tell"};
+const Words kSay = {"say",    "says",    "reply", "replies", "respond", "responds", "answer", "answers",
+                    "output", "outputs", "print", "prints",  "write",   "writes",   "repeat", "tell"};
 
 bool english_order(std::string_view words) {
   const bool says = has_word(words, kSay);
@@ -97,11 +97,11 @@ bool chinese_order(std::string_view text) {
 
 // What may go on with an order, right after one.
 bool continues_order(std::string_view words, std::string_view text) {
-  static constexpr Words kOpenings = {" say ",           " write ",    " reply ",  " answer ", " output ",
-                                      " print ",         " give ",     " repeat ", " always ", " your ",
-                                      " you ",           " stay ",     " user ",   " good ",   " the secret ",
-                                      " the assistant ", " my answer "};
-  static constexpr Words kChinese = {"只写", "不要", "你", "请", "用户", "助手", "我的答案", "很好", "暗语"};
+  static const Words kOpenings = {" say ",           " write ",    " reply ",  " answer ", " output ",
+                                  " print ",         " give ",     " repeat ", " always ", " your ",
+                                  " you ",           " stay ",     " user ",   " good ",   " the secret ",
+                                  " the assistant ", " my answer "};
+  static const Words kChinese = {"只写", "不要", "你", "请", "用户", "助手", "我的答案", "很好", "暗语"};
   return std::any_of(kOpenings.begin(), kOpenings.end(),
                      [&](std::string_view opening) { return words.starts_with(opening); }) ||
          std::any_of(kChinese.begin(), kChinese.end(),
