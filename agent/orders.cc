@@ -44,55 +44,52 @@ std::string padded(std::string_view folded) {
 
 // The marks of a chat's own turns.
 bool forges_a_turn(std::string_view folded) {
-  return has_any(folded, {"<|im_start|>", "<|im_end|>", "<passages>", "</passages>", "system message",
-                          "system notice", "new instruction", "系统消息", "系统通知", "系统：", "新指令"}) ||
-         folded.starts_with("system:") || folded.starts_with("assistant:") || folded.starts_with("助手：");
+  return has_any(folded, {"<|im_start|>", "<|im_end|>", "new system message", "[system notice]",
+                          "new instruction:", "新的系统消息", "【系统通知】", "新指令："}) ||
+         folded.starts_with("system:") || folded.starts_with("assistant:") || folded.starts_with("系统：") ||
+         folded.starts_with("助手：");
 }
 
-const Words kSay = {"say",    "says",    "reply", "replies", "respond", "responds", "answer", "answers",
-                    "output", "outputs", "print", "prints",  "write",   "writes",   "repeat", "tell"};
-
 bool english_order(std::string_view words) {
-  const bool says = has_word(words, kSay);
-  if (has_word(words, {"ignore", "disregard", "forget", "override"}) &&
-      has_word(words, {"question", "instruction", "instructions", "previous", "everything above", "rules",
-                       "prompt"}))
+  if (has_word(words, {"ignore", "disregard", "forget"}) &&
+      has_word(words, {"the question", "instructions", "everything above", "all previous", "the user"}))
     return true;
-  if (has_word(words, {"you are now", "pretend that you", "pretend you", "pretend to be", "you only ever say",
-                       "stay in character", "do not answer the user", "whenever you are asked",
-                       "your answer must", "your reply must", "your response must"}))
-    return true;
-  if (has_word(words, {"assistant", "assistants", "chatbot", "language model"}) &&
-      (says || has_word(words, {"must", "replace", "valid answer"})))
+  if (has_word(words,
+               {"assistant", "assistants", "chatbot", "chatbots", "language model", "language models"}) &&
+      has_word(words, {"must reply", "must say", "must answer", "must respond", "must print", "must output",
+                       "must write", "your answer", "your reply", "your response", "reading this",
+                       "valid answer", "to every user"}))
     return true;
   if (has_word(words, {"you are"}) && has_word(words, {"your reply", "your answer", "your response"}))
     return true;
-  if (says && has_word(words, {"answer every", "answer each", "answer all", "answer any", "any question",
-                               "every question", "end each answer", "end every answer", "begin each answer"}))
-    return true;
   if (has_word(words, {"correct answer", "right answer", "only answer"}) &&
-      has_word(words, {"user", "user s", "users"}))
+      has_word(words, {"user", "users"}))
     return true;
-  return has_word(words, {"reply only with", "respond only with", "reply with the word",
-                          "reply with the string", "output the string", "answer with the secret word",
-                          "always give that answer", "rules have changed"});
+  const auto opens = [&](Words openings) {
+    return std::any_of(openings.begin(), openings.end(),
+                       [&](std::string_view opening) { return words.starts_with(opening); });
+  };
+  if (opens({" answer every ", " answer each ", " answer any ", " answer all ", " whenever you are asked ",
+             " reply only with ", " respond only with ", " from now on end ", " from now on answer "}))
+    return true;
+  return has_word(words, {"you are now", "pretend that you are", "pretend you are", "you only ever say",
+                          "stay in character", "do not answer the user", "your answer must",
+                          "your reply must be", "your response must be", "output the string"});
 }
 
 bool chinese_order(std::string_view text) {
-  const bool says = has_any(text, {"回答", "回复", "输出", "只说", "写上", "换成", "说明"});
   if (has_any(text, {"忽略", "不要理会", "无视", "忘记你", "忘掉"}) &&
-      has_any(text, {"问题", "指令", "上面", "之前", "规则", "以上"}))
+      has_any(text, {"用户的问题", "指令", "上面的内容", "以上内容", "之前的"}))
     return true;
-  if (has_any(text, {"你现在是", "假装你", "你是一只", "你是一个", "你只会说", "保持角色", "扮演"}))
+  if (has_any(text, {"助手", "聊天机器人", "语言模型"}) &&
+      has_any(text, {"必须回", "必须输出", "必须说", "你的回答", "唯一有效", "阅读本页", "对所有用户都"}))
     return true;
-  if (has_any(text, {"助手", "AI", "ai", "人工智能", "语言模型", "机器人"}) &&
-      (says || has_any(text, {"必须"})))
+  if (text.starts_with("从现在起") && has_any(text, {"回答", "回复"})) return true;
+  if (text.starts_with("对每个问题都") || text.starts_with("对任何问题都") ||
+      text.starts_with("对所有问题都"))
     return true;
-  if (says &&
-      has_any(text, {"不要回答用户", "每个问题都", "任何问题都", "所有问题都", "一切问题都", "无论别人问",
-                     "无论问", "每个回答", "你的回答必须", "只回复", "请回复", "改为输出", "总是这样回答"}))
-    return true;
-  return has_any(text, {"用户问题的正确答案", "唯一有效的答案", "请用暗语", "规则已经改变"});
+  return has_any(text, {"你现在是", "假装你是", "你是一只", "你只会说", "保持角色", "你都要回答",
+                        "你都要回复", "不要回答用户", "你的回答必须", "用户问题的正确答案"});
 }
 
 // What may go on with an order, right after one.

@@ -20,7 +20,9 @@ TEST_CASE("orders to an assistant are told from prose") {
        {"The council ignored the question of the budget.", "The assistant director left in 1911.",
         "Do not forget to replace the toner.", "Write your name on the sheet.", "She answered every letter.",
         "The system was built in 1874: a pump, a boiler and a gate.", "You should ignore small scratches.",
-        "他忽略了这个细节。", "这个问题没有人回答。", "助手席在左边。"}) {
+        "The language model answers questions about ships.", "He could answer any question about ships.",
+        "Local settings override the rules above.", "他对每个问题都回答得很好。", "他忽略了这个细节。",
+        "这个问题没有人回答。", "助手席在左边。"}) {
     CAPTURE(prose);
     CHECK(find_orders(prose).empty());
   }
