@@ -13,6 +13,8 @@ namespace {
 
 // A question of fewer terms ("What is this about?") says too little to be missed.
 constexpr size_t kMinTerms = 2;
+// In fewer chunks every word is rare or common by chance.
+constexpr int64_t kMinChunks = 16;
 
 // A logistic curve over the best chunk's share of the BM25 score that a chunk with all the question's words
 // would get. `even`: where questions with and without an answer are equally likely. Pairs of characters meet
@@ -67,7 +69,8 @@ double logistic(double log_odds) {
 std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const FilledContext& context) {
   const double match = best_match(context);
   const std::string& question = plan.question;
-  if (match <= 0 || support_terms(question).size() < kMinTerms || !in_documents_language(asking, question))
+  if (match <= 0 || asking.documents.n_chunks() < kMinChunks || support_terms(question).size() < kMinTerms ||
+      !in_documents_language(asking, question))
     return std::nullopt;
   const Stopwatch watch;
   const std::string_view script = language_of_script(question);

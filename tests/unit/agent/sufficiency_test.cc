@@ -9,9 +9,13 @@ namespace lectern {
 namespace {
 
 MemorySource notes() {
-  return MemorySource(
-      {{"a.md", "Pump house", "en", {"Ada Quill built the pump house in 1874.", "It drained the meadows."}},
-       {"b.md", "Ferry", "en", {"The ferry left at six.", "Captain Tolliver sailed it."}}});
+  std::vector<MemoryDocument> documents = {
+      {"a.md", "Pump house", "en", {"Ada Quill built the pump house in 1874.", "It drained the meadows."}},
+      {"b.md", "Ferry", "en", {"The ferry left at six.", "Captain Tolliver sailed it."}},
+      {"c.md", "Weather", "en", {}}};
+  for (int day = 1; day <= 14; ++day)  // fewer chunks are not judged
+    documents.back().chunks.push_back("Day " + std::to_string(day) + " was fair.");
+  return MemorySource(std::move(documents));
 }
 
 ScriptedModel judged_model(double yes, double no) {
