@@ -118,7 +118,8 @@ TEST_CASE(
   model.replies["answer"] = {{"The museum was opened by Norbert Vance in 1999. It was grand.", false, ""}};
   std::string streamed;
   const Answer answer =
-      ask(model, "Who opened the famous old granite harbour museum near the pump?", streamed);
+      ask(model, "Who opened the granite harbour museum at the pump?", streamed);
+  REQUIRE(model.calls.size() == 1);
   CHECK_FALSE(answer.found);
   CHECK(streamed == "Not in these documents.");
   CHECK(answer.unsupported.empty());
