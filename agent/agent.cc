@@ -73,6 +73,7 @@ FilledContext fill(Asking& asking, const std::vector<SourcePassage>& ranked, int
                         " of " + std::to_string(max_tokens) + " tokens",
                     {{"chunks_in", ranked.size()},
                      {"left_out", context.left_out},
+                     {"orders_left_out", context.orders},
                      {"tokens", context.tokens},
                      {"budget", max_tokens}});
   return context;

@@ -51,6 +51,30 @@ std::string rules_for(const QueryPlan& plan) {
                        {});
 }
 
+// The question with what sub-questions found.
+std::string question_of(const QueryPlan& plan) {
+  if (plan.known.empty()) return plan.question;
+  const std::string_view language = prompt_language(plan.question);
+  std::string facts;
+  for (const std::string& fact : plan.known) facts += (facts.empty() ? "- " : "\n- ") + fact;
+  std::string question =
+      plan.question + "\n" + render_prompt(prompt_text(language, "known"), {{"facts", facts}});
+  if (!plan.conclusion.empty())
+    question += "\n" + render_prompt(prompt_text(language, "known_answer"), {{"answer", plan.conclusion}});
+  return question;
+}
+
+LmRequest request_with_rules(std::string purpose, std::string_view passages, const QueryPlan& plan,
+                             std::string_view rules) {
+  const std::string question = question_of(plan);
+  LmRequest request;
+  request.purpose = std::move(purpose);
+  request.messages = to_messages(
+      render_prompt_turns(prompt_text(prompt_language(plan.question), "answer"),
+                          {{"passages", fenced(passages)}, {"question", question}, {"rules", rules}}));
+  return request;
+}
+
 }  // namespace
 
 std::string fenced(std::string_view passages) {
@@ -66,22 +90,12 @@ std::string fenced(std::string_view passages) {
 }
 
 LmRequest answer_request(std::string_view passages, const QueryPlan& plan) {
-  const std::string_view language = prompt_language(plan.question);
-  const std::string rules = rules_for(plan);
-  std::string question = plan.question;
-  if (!plan.known.empty()) {
-    std::string facts;
-    for (const std::string& fact : plan.known) facts += (facts.empty() ? "- " : "\n- ") + fact;
-    question += "\n" + render_prompt(prompt_text(language, "known"), {{"facts", facts}});
-    if (!plan.conclusion.empty())
-      question += "\n" + render_prompt(prompt_text(language, "known_answer"), {{"answer", plan.conclusion}});
-  }
-  LmRequest request;
-  request.purpose = "answer";
-  request.messages = to_messages(
-      render_prompt_turns(prompt_text(language, "answer"),
-                          {{"passages", fenced(passages)}, {"question", question}, {"rules", rules}}));
-  return request;
+  return request_with_rules("answer", passages, plan, rules_for(plan));
+}
+
+LmRequest sufficiency_request(std::string_view passages, const QueryPlan& plan) {
+  return request_with_rules("sufficiency", passages, plan,
+                            prompt_text(prompt_language(plan.question), "sufficiency_rules"));
 }
 
 std::string not_found_text(std::string_view question) {

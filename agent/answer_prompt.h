@@ -17,6 +17,10 @@ LmRequest answer_request(std::string_view passages, const QueryPlan& plan);
 // Text that cannot close the fence that passages stand in: a blank is set into what looks like one.
 std::string fenced(std::string_view passages);
 
+// The same beginning, then the question whether the passages hold the answer, to be scored: Yes or No (是,
+// 否).
+LmRequest sufficiency_request(std::string_view passages, const QueryPlan& plan);
+
 // "Not in these documents." in the language of the question.
 std::string not_found_text(std::string_view question);
 

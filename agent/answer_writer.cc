@@ -2,6 +2,8 @@
 
 #include "agent/answer_prompt.h"
 #include "agent/cited_text.h"
+#include "agent/model_profile.h"
+#include "agent/sufficiency.h"
 #include "agent/support.h"
 
 namespace lectern {
@@ -12,6 +14,37 @@ void say_not_found(Asking& asking, const QueryPlan& plan, Answer& answer) {
   answer.text = not_found_text(plan.question);
   if (asking.events.on_text) asking.events.on_text(answer.text);
 }
+
+// Where the passages hardly hold the answer, a reply is kept back until its first sentence is judged: one
+// that nothing supports becomes "not in these documents".
+class FirstSentence {
+ public:
+  explicit FirstSentence(bool holds) : holds_(holds) {}
+
+  // What may be shown now.
+  std::string feed(std::string_view text, const CitedText& cited) {
+    held_ += text;
+    if (holds_ && cited.n_judged() == 0 && held_.size() < kMaxHeldBytes) return {};
+    return release(cited);
+  }
+  // The rest, when the reply is complete.
+  std::string finish(const CitedText& cited) { return release(cited); }
+  bool refused() const { return refused_; }
+
+ private:
+  static constexpr size_t kMaxHeldBytes = 600;
+
+  std::string release(const CitedText& cited) {
+    if (holds_ && cited.citations().empty()) refused_ = true;
+    if (refused_) return {};
+    holds_ = false;
+    return std::move(held_);
+  }
+
+  bool holds_;
+  bool refused_ = false;
+  std::string held_;
+};
 
 }  // namespace
 
@@ -24,24 +57,44 @@ void write_answer(Asking& asking, const QueryPlan& plan, const FilledContext& co
     asking.tracer.add("answer", "no passage was found: the model is not asked");
     return say_not_found(asking, plan, answer);
   }
+  // Only a search's own scores can be judged.
+  const EvidenceJudge judge =
+      answer.level == Level::kRetrieve ? profile_of(asking.model).judge : EvidenceJudge{};
+  const double likely = judge.refuse_below > 0 ? sufficiency(asking, plan, context).value_or(1) : 1;
+  if (likely < judge.refuse_below) return say_not_found(asking, plan, answer);
   const bool capitals_are_names = asking.documents.guess_language(plan.question) != "de";
   const SupportIndex support(context.passages, plan.question, plan.all_keywords(), capitals_are_names);
   bool wanted = true;
-  CitedText cited(context.passages, support, plan.question, [&](std::string_view text) {
+  const auto show = [&](std::string_view text) {
     wanted = !asking.events.on_text || asking.events.on_text(text);
     return wanted;
+  };
+  FirstSentence first(likely < judge.support_below);
+  const CitedText* written = nullptr;
+  CitedText cited(context.passages, support, plan.question, [&](std::string_view text) {
+    const std::string released = first.feed(text, *written);
+    return !first.refused() && (released.empty() || show(released));
   });
+  written = &cited;
   NotFoundGate gate;
   const auto on_text = [&](std::string_view piece) {
     return cited.feed(gate.feed(piece)) && !gate.not_found();
+  };
+  const auto refuse = [&] {
+    asking.tracer.add("refused", "no passage supports what the model began to say", {{"text", cited.text()}});
+    say_not_found(asking, plan, answer);
   };
   LmRequest request = answer_request(render_passages(context.passages), plan);
   request.max_new_tokens = max_answer_tokens;
   request.seed = asking.request.seed;
   asking.tracer.chat(asking.model, request, on_text, asking.cancel);
   if (gate.not_found()) return say_not_found(asking, plan, answer);
+  if (first.refused()) return refuse();
   if (wanted) cited.feed(gate.finish());
-  if (wanted) cited.finish();
+  if (wanted && !first.refused()) cited.finish();
+  const std::string rest = first.finish(cited);
+  if (first.refused()) return refuse();
+  if (wanted && !rest.empty()) show(rest);
   answer.text = cited.text();
   answer.citations = cited.citations();
   answer.unsupported = cited.unsupported();

@@ -310,6 +310,7 @@ void CitedText::cite_unmarked() {
 
 // Remembers the complete claim at hand when it says something and no passage supports it.
 void CitedText::end_claim() {
+  if (marked_) ++n_judged_;
   if (marked_ || in_code_) return;
   const size_t begin = text_.find_first_not_of(" \t\n", claim_begin_);
   if (begin == std::string::npos) return;
@@ -320,6 +321,7 @@ void CitedText::end_claim() {
       claim.find_first_of("0123456789") != std::string::npos || support_terms(claim).size() > 1;
   if (introduces_a_list || code || !says_something || says_not_found(claim)) return;
   unsupported_.push_back({begin, text_.size()});
+  ++n_judged_;
 }
 
 // Writes the number of a quote, the same one each time, and remembers it.

@@ -37,6 +37,8 @@ class CitedText {
   // Sentences of text() that say something and that no passage supports, in order, without blanks around.
   const std::vector<TextRange>& unsupported() const { return unsupported_; }
   const Counts& counts() const { return counts_; }
+  // Complete sentences so far that are cited or named unsupported.
+  int n_judged() const { return n_judged_; }
 
  private:
   bool step(bool final);
@@ -71,6 +73,7 @@ class CitedText {
   std::vector<Citation> citations_;
   std::vector<TextRange> unsupported_;
   Counts counts_;
+  int n_judged_ = 0;
 };
 
 // The reply says that the documents do not answer: the agreed sentence in either language or a short free

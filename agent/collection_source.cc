@@ -57,7 +57,10 @@ CollectionSource::CollectionSource(const Collection& collection, std::vector<int
 
 std::vector<SourcePassage> CollectionSource::search(std::span<const SourceQuery> queries, int limit) {
   SearchRequest request;
-  for (const SourceQuery& query : queries) request.queries.push_back({query.text, query.weight});
+  double weights = 0;
+  for (const SourceQuery& query : queries) weights += query.weight;
+  for (const SourceQuery& query : queries) request.queries.push_back({query.text, query.weight / weights});
+  request.shares = true;
   request.limit = limit;
   request.documents = scope_;
   request.follow_names = true;

@@ -2,12 +2,25 @@
 
 #include <unordered_set>
 
+#include "agent/orders.h"
+
 namespace lectern {
 namespace {
 
 // No text has fewer characters a token than a token has bytes at most, in practice far fewer than this.
 constexpr uint64_t kMaxCharactersOfToken = 16;
 constexpr int kChunksAtOnce = 64;
+
+// Of each passage what the model may see: all but orders.
+int leave_out_orders(std::vector<EvidencePassage>& passages) {
+  int n = 0;
+  for (EvidencePassage& passage : passages) {
+    ScreenedText screened = without_orders(passage.text);
+    n += screened.n_orders;
+    passage.text = std::move(screened.text);
+  }
+  return n;
+}
 
 }  // namespace
 
@@ -27,6 +40,7 @@ std::optional<FilledContext> whole_documents(DocumentSource& documents, const La
   }
   FilledContext context;
   context.passages = merge_neighbours(std::move(chunks));
+  context.orders = leave_out_orders(context.passages);
   context.tokens = model.count_tokens(render_passages(context.passages));
   if (context.tokens > max_tokens) return std::nullopt;
   return context;
@@ -53,6 +67,7 @@ FilledContext fill_context(const std::vector<SourcePassage>& ranked, const Langu
   FilledContext context;
   for (;; chosen.pop_back()) {
     context.passages = merge_neighbours(chosen);
+    context.orders = leave_out_orders(context.passages);
     context.tokens = model.count_tokens(render_passages(context.passages));
     if (context.tokens <= max_tokens || chosen.empty()) break;
   }

@@ -14,6 +14,7 @@ struct FilledContext {
   std::vector<EvidencePassage> passages;
   int tokens = 0;    // of the rendered passages
   int left_out = 0;  // ranked chunks that did not fit
+  int orders = 0;    // sentences not shown because they give orders (orders.h)
 };
 
 // Every chunk of every document, when all of it fits; else none.

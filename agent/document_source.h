@@ -23,7 +23,7 @@ struct SourcePassage {
   int first_page = 0, last_page = 0;  // 0: no pages
   uint64_t begin = 0, end = 0;        // bytes of the document's text
   std::string text;                   // verbatim
-  double score = 0;
+  double score = 0;  // of a search: share of what a chunk with all the words would get, 0 to 1
 };
 
 struct SourceQuery {

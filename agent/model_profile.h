@@ -6,11 +6,19 @@
 
 namespace lectern {
 
+// How the evidence is judged before an answer (sufficiency.h), and what follows. All 0: it is not.
+struct EvidenceJudge {
+  double yes = 0;            // weight of the model's own yes/no; 0: it is not asked
+  double refuse_below = 0;   // less likely: nothing is answered
+  double support_below = 0;  // less likely: the first sentence must be supported, or nothing is answered
+};
+
 struct ModelProfile {
   double below_billions;  // parameters; the first row that fits is used
   int chunks;             // at most, however large the budget
   int fit_tokens;         // level 0 below this; also what is read at once of whole documents
   int whole_tokens;       // read of whole documents unless a budget says more: minutes on two cores
+  EvidenceJudge judge;
 };
 
 const ModelProfile& profile_of(const LanguageModel& model);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "agent/orders.h"
 #include "base/utf8.h"
 
 namespace lectern {
@@ -67,7 +68,9 @@ SupportIndex::SupportIndex(const std::vector<EvidencePassage>& evidence, std::st
     first_sentence_.push_back(sentences_.size());
     for (size_t c = 0; c < evidence[p].chunks.size(); ++c) {
       const SourcePassage& chunk = evidence[p].chunks[c];
+      const std::vector<TextRange> orders = find_orders(chunk.text);
       for (const TextRange range : split_sentences(chunk.text)) {
+        if (std::find(orders.begin(), orders.end(), range) != orders.end()) continue;
         add_sentence(static_cast<int>(p), static_cast<int>(c), chunk, range);
       }
     }

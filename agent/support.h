@@ -1,7 +1,7 @@
 // Which sentence of the evidence supports a claim: term overlap, where names and numbers weigh double and
 // words of the question little. A claim about somebody or some number that the whole evidence does not know
 // is supported by nothing: that is how small models answer questions to which the documents hold no answer.
-// Nothing here asks a model. Const after construction.
+// Sentences that give orders (orders.h) support nothing. Nothing here asks a model. Const after construction.
 #pragma once
 
 #include <optional>

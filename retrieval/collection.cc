@@ -297,7 +297,10 @@ std::vector<ScoredChunk> StoredCollection::rank(const IndexSnapshot& index, std:
                                                 size_t limit, BlobReader& blobs, const ChunkRanges* within) {
   const size_t depth = queries.size() > 1 ? std::max(limit, kFusionDepth) : limit;
   for (RankedQuery& query : queries) query.best = search_bm25(index, query.terms, depth, blobs, within);
-  return queries.size() == 1 ? queries[0].best : fuse(queries, limit);
+  if (queries.size() != 1) return fuse(queries, limit);
+  std::vector<ScoredChunk> best = queries[0].best;
+  for (ScoredChunk& chunk : best) chunk.score *= queries[0].scale;
+  return best;
 }
 
 // Of all documents as the session sees them; made at the first search that follows names.
@@ -356,7 +359,7 @@ std::vector<SearchHit> StoredCollection::search(const SearchRequest& request) co
   for (const SearchQuery& query : asked) {
     RankedQuery ranked;
     ranked.terms = query_terms(query.text, *index, *session);
-    if (asked.size() > 1) {
+    if (asked.size() > 1 || request.shares) {
       const double perfect = perfect_score(*index, ranked.terms, *session);
       ranked.scale = perfect > 0 ? query.weight / perfect : 0;
     }

@@ -68,7 +68,7 @@ struct SearchHit {
   // Of the section within the passage that holds most of what was searched for; without
   // SearchRequest::sections of the passage's beginning.
   std::string heading_path;
-  double score = 0;  // BM25 for one query, the fused score for several
+  double score = 0;  // BM25 for one query, the fused score for several or when asked for shares
   std::vector<TermShare> terms;
   // The name, as written, by which the request or a passage mentions the document: "" for a passage found by
   // its words alone. Such passages stand where SearchRequest::follow_names put them, whatever their score.
@@ -87,6 +87,7 @@ struct SearchRequest {
   // Also brings passages of the documents that the queries name (by title, alias, file name or link), and of
   // those that these passages name: what questions over several documents need.
   bool follow_names = false;
+  bool shares = false;  // one query, too, is scored as a share: comparable between questions
 };
 
 struct CollectionStats {

@@ -55,9 +55,10 @@ std::string what_it_took(const Answer& answer) {
 
 void add_answer_options(CLI::App* command, AnswerOptions& options) {
   command
-      ->add_option("--level", options.level,
-                   "0: read everything at once, 1: retrieve, 2: judge chunk by chunk, 3: ask itself simpler "
-                   "questions, whole: read everything in spans (summaries, lists, comparisons), auto: what suits")
+      ->add_option(
+          "--level", options.level,
+          "0: read everything at once, 1: retrieve, 2: judge chunk by chunk, 3: ask itself simpler "
+          "questions, whole: read everything in spans (summaries, lists, comparisons), auto: what suits")
       ->check(CLI::IsMember({"auto", "0", "1", "2", "3", "whole"}))
       ->capture_default_str();
   command->add_option("--context", options.context_tokens, "Tokens of passages that the model is given")

@@ -28,6 +28,7 @@ void register_commands(CLI::App& app, Program& program) {
   eval->require_subcommand(1);
   register_eval_qa(*eval, program);
   register_eval_multihop(*eval, program);
+  register_eval_injection(*eval, program);
   register_eval_needle(*eval, program);
   register_eval_perplexity(*eval, program);
   register_eval_rank(*eval, program);

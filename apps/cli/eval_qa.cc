@@ -23,13 +23,17 @@ struct QaOptions {
   uint64_t seed = 1;
   int passages = 0;
   std::string helper_calls = "auto";
+  bool unanswerable = false;
 };
 
 // Sums over the questions answered so far.
 struct QaSums {
   int n = 0;
-  int evidence = 0, contains = 0, cited = 0, supported = 0, found = 0;
+  int unanswerable = 0, abstained = 0;  // of n, and of those
+  // Of the answerable ones.
+  int evidence = 0, contains = 0, cited = 0, supported = 0, found = 0, cited_correct = 0;
   double f1 = 0;
+  // Of all.
   int64_t quotes = 0, verbatim_quotes = 0;
   int64_t calls = 0, prompt_tokens = 0, new_tokens = 0;
   double seconds = 0;
@@ -41,13 +45,19 @@ double share(double part, double whole) {
 
 Json to_json(const QaSums& sums) {
   const auto mean = [&](auto sum) { return share(static_cast<double>(sum), sums.n); };
+  const int answerable = sums.n - sums.unanswerable;
+  const auto rate = [&](auto sum) { return share(static_cast<double>(sum), answerable); };
   return {{"n", sums.n},
-          {"evidence_recall", mean(sums.evidence)},
-          {"contains", mean(sums.contains)},
-          {"f1", mean(sums.f1)},
-          {"cited", mean(sums.cited)},
-          {"supported", mean(sums.supported)},
-          {"found", mean(sums.found)},
+          {"evidence_recall", rate(sums.evidence)},
+          {"contains", rate(sums.contains)},
+          {"f1", rate(sums.f1)},
+          {"cited", rate(sums.cited)},
+          {"cited_of_correct", share(sums.cited_correct, sums.contains)},
+          {"supported", rate(sums.supported)},
+          {"found", rate(sums.found)},
+          {"wrongly_refused", share(answerable - sums.found, answerable)},
+          {"unanswerable", sums.unanswerable},
+          {"abstains", share(sums.abstained, sums.unanswerable)},
           {"quotes", sums.quotes},
           {"quotes_verbatim", sums.quotes > 0 ? share(static_cast<double>(sums.verbatim_quotes),
                                                       static_cast<double>(sums.quotes))
@@ -80,8 +90,14 @@ class QaEvaluation {
         program_(program),
         questions_(read_squad(options.data)),
         documents_(options.documents.empty() ? questions_ : read_squad(options.documents)),
-        collection_(make_collection(documents_)),
+        left_out_(options.unanswerable ? leave_out_half(documents_.articles.size(), options.seed)
+                                       : std::vector<bool>(documents_.articles.size())),
+        collection_(make_collection(documents_, left_out_)),
         source_(*collection_) {
+    if (options.unanswerable && documents_.articles.size() != questions_.articles.size()) {
+      throw Error(ErrorCode::kInvalidArgument, options.documents + ": has another number of articles than " +
+                                                   options.data + "; --unanswerable needs parallel files");
+    }
     model_ = open_model(program);
     if (!options.replies.empty()) {
       replies_.open(options.replies, std::ios::trunc);
@@ -91,7 +107,7 @@ class QaEvaluation {
 
   // Stops early when cancelled; what was measured until then counts.
   QaSums run() {
-    const std::vector<SquadQuestion> sample = sample_questions(questions_, options_.limit, options_.seed);
+    const std::vector<SquadQuestion> sample = draw();
     const ProgressFn progress = program_.output().progress();
     for (const SquadQuestion& question : sample) {
       if (program_.cancel.cancelled()) break;
@@ -110,6 +126,19 @@ class QaEvaluation {
   }
 
  private:
+  // With --unanswerable as many questions of articles left out as of the others.
+  std::vector<SquadQuestion> draw() const {
+    if (!options_.unanswerable || options_.limit == 0)
+      return sample_questions(questions_, options_.limit, options_.seed);
+    std::vector<SquadQuestion> sample;
+    int n_of[] = {options_.limit - options_.limit / 2, options_.limit / 2};
+    const auto all = static_cast<int>(questions_.questions.size());
+    for (SquadQuestion& question : sample_questions(questions_, all, options_.seed)) {
+      if (n_of[left_out_[question.article] ? 1 : 0]-- > 0) sample.push_back(std::move(question));
+    }
+    return sample;
+  }
+
   void answer(const SquadQuestion& question) {
     AskRequest request;
     request.question = question.question;
@@ -130,12 +159,19 @@ class QaEvaluation {
     const bool cited =
         std::any_of(answer.citations.begin(), answer.citations.end(),
                     [&](const Citation& citation) { return contains_answer(citation.passage.text, golds); });
-    sums_.evidence += evidence;
-    sums_.contains += contains;
-    sums_.cited += cited;
-    sums_.supported += !answer.citations.empty();
-    sums_.found += answer.found;
-    sums_.f1 += answer_f1(text, golds);
+    const bool answerable = !left_out_[question.article];
+    if (answerable) {
+      sums_.evidence += evidence;
+      sums_.contains += contains;
+      sums_.cited += cited;
+      sums_.cited_correct += contains && cited;
+      sums_.supported += !answer.citations.empty();
+      sums_.found += answer.found;
+      sums_.f1 += answer_f1(text, golds);
+    } else {
+      ++sums_.unanswerable;
+      sums_.abstained += !answer.found;
+    }
     for (const Citation& citation : answer.citations) {
       ++sums_.quotes;
       sums_.verbatim_quotes += is_verbatim(citation);
@@ -147,6 +183,10 @@ class QaEvaluation {
       replies_ << dump_json({{"question", question.question},
                              {"answers", golds},
                              {"reply", answer.text},
+                             {"answerable", answerable},
+                             {"found", answer.found},
+                             {"citations", answer.citations.size()},
+                             {"unsupported", answer.unsupported.size()},
                              {"evidence", evidence},
                              {"contains", contains},
                              {"cited", cited},
@@ -175,6 +215,7 @@ class QaEvaluation {
   const QaOptions& options_;
   Program& program_;
   SquadData questions_, documents_;
+  std::vector<bool> left_out_;  // by article
   std::unique_ptr<Collection> collection_;
   CollectionSource source_;
   OpenModel model_;
@@ -219,6 +260,8 @@ void register_eval_qa(CLI::App& eval, Program& program) {
       ->check(CLI::NonNegativeNumber);
   command->add_option("--helpers", options->helper_calls, "Split and keyword calls: auto, always, never")
       ->check(CLI::IsMember({"auto", "always", "never"}));
+  command->add_flag("--unanswerable", options->unanswerable,
+                    "Leave half of the articles out: half of the questions then have no answer");
   command->add_option("--replies", options->replies,
                       "Write every reply with its trace to this file, a JSON line each");
   add_model_options(command, program.options);

@@ -16,6 +16,7 @@ struct SearchOptions {
   int limit = 0;
   uint64_t seed = 1;
   bool names = false;
+  bool unanswerable = false;
 };
 
 constexpr std::array kRanks = {1, 5, 10, 20};
@@ -106,8 +107,53 @@ class SearchEvaluation {
   bool follow_names_;
 };
 
+// How well the best chunk's score tells questions with an answer from those of articles left out: what the
+// agent's judgement of its evidence rests on.
+Json compare_matches(const SearchOptions& options) {
+  const SquadData data = read_squad(options.data);
+  const std::vector<bool> left_out = leave_out_half(data.articles.size(), options.seed);
+  const auto collection = make_collection(data, left_out);
+  std::vector<double> matches[2];
+  for (const SquadQuestion& question : sample_questions(data, options.limit, options.seed)) {
+    SearchRequest request;
+    request.queries = {{question.question, 1.0}};
+    request.limit = 1;
+    request.shares = true;
+    const auto hits = collection->search(request);
+    matches[left_out[question.article] ? 1 : 0].push_back(hits.empty() ? 0 : hits.front().score);
+  }
+  Json result = json_result("eval.search");
+  result["answerable"] = matches[0].size();
+  result["unanswerable"] = matches[1].size();
+  Json below = Json::array();
+  for (int percent = 4; percent <= 40; percent += 2) {
+    Json row = {{"match", percent / 100.0}};
+    for (const int i : {0, 1}) {
+      const auto n = std::count_if(matches[i].begin(), matches[i].end(),
+                                   [&](double match) { return match < percent / 100.0; });
+      row[i == 0 ? "answerable" : "unanswerable"] =
+          static_cast<double>(n) / std::max<double>(1, static_cast<double>(matches[i].size()));
+    }
+    below.push_back(std::move(row));
+  }
+  result["share_below"] = std::move(below);
+  return result;
+}
+
+void print(Output& output, const Json& result) {
+  if (output.json()) {
+    output.print_json(result);
+  } else {
+    for (const auto& [name, value] : result.items()) output.print_line(name + ": " + dump_json(value));
+  }
+}
+
 int run_eval_search(const SearchOptions& options, Program& program) {
   Output& output = program.output();
+  if (options.unanswerable) {
+    print(output, compare_matches(options));
+    return kExitFound;
+  }
   SearchEvaluation evaluation(options);
   const SearchSums sums = evaluation.run(options, program.cancel, output.progress());
   program.end_progress();
@@ -115,11 +161,7 @@ int run_eval_search(const SearchOptions& options, Program& program) {
   result.update(to_json(sums));
   const bool interrupted = program.cancel.cancelled();
   if (interrupted) result["interrupted"] = true;
-  if (output.json()) {
-    output.print_json(result);
-  } else {
-    for (const auto& [name, value] : result.items()) output.print_line(name + ": " + dump_json(value));
-  }
+  print(output, result);
   return interrupted ? kExitInterrupted : kExitFound;
 }
 
@@ -139,6 +181,10 @@ void register_eval_search(CLI::App& eval, Program& program) {
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
   command->add_option("--seed", options->seed, "Of the draw");
   command->add_flag("--names", options->names, "Follow the names of documents, as the agent does");
+  command
+      ->add_flag("--unanswerable", options->unanswerable,
+                 "Leave half of the articles out and compare the best scores")
+      ->excludes("--documents");
   add_output_options(command, program.options);
   program.on_run(command, [options, &program] { return run_eval_search(*options, program); });
 }

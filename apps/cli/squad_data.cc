@@ -101,9 +101,10 @@ SquadData read_squad(const std::filesystem::path& path) {
   return Reader(path).read();
 }
 
-std::unique_ptr<Collection> make_collection(const SquadData& data) {
+std::unique_ptr<Collection> make_collection(const SquadData& data, const std::vector<bool>& left_out) {
   auto collection = Collection::open_in_memory();
   for (size_t i = 0; i < data.articles.size(); ++i) {
+    if (!left_out.empty() && left_out[i]) continue;
     std::string number = std::to_string(i + 1);
     number.insert(0, number.size() < 4 ? 4 - number.size() : 0, '0');
     collection->add(number + " " + data.articles[i].title, data.articles[i]);
@@ -120,6 +121,19 @@ std::vector<size_t> sample_numbers(size_t n, int limit, uint64_t seed) {
   for (size_t i = 0; i < drawn; ++i) std::swap(numbers[i], numbers[i + next_random(state) % (n - i)]);
   numbers.resize(drawn);
   return numbers;
+}
+
+std::vector<bool> leave_out_half(size_t n_articles, uint64_t seed) {
+  std::vector<bool> left_out(n_articles);
+  for (size_t i = 0; i < n_articles / 2; ++i) left_out[i] = true;
+  uint64_t state = seed;
+  for (size_t i = 0; i + 1 < n_articles; ++i) {
+    const size_t other = i + next_random(state) % (n_articles - i);
+    const bool held = left_out[i];
+    left_out[i] = left_out[other];
+    left_out[other] = held;
+  }
+  return left_out;
 }
 
 std::vector<SquadQuestion> sample_questions(const SquadData& data, int limit, uint64_t seed) {

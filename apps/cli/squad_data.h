@@ -29,9 +29,13 @@ struct SquadData {
 
 SquadData read_squad(const std::filesystem::path& path);
 
-// A collection in memory that holds every article as a document; by path they are in the order of the
-// articles.
-std::unique_ptr<Collection> make_collection(const SquadData& data);
+// A collection in memory that holds every article as a document, but those left out (empty: none); by path
+// they are in the order of the articles.
+std::unique_ptr<Collection> make_collection(const SquadData& data, const std::vector<bool>& left_out = {});
+
+// Half of the articles, drawn by the seed: true for those to leave out, so that their questions have no
+// answer.
+std::vector<bool> leave_out_half(size_t n_articles, uint64_t seed);
 
 // `limit` questions drawn without repeats, in the order drawn: the same for the same seed everywhere. 0: all,
 // in the file's order.

@@ -49,10 +49,15 @@ std::vector<SourcePassage> MemorySource::search(std::span<const SourceQuery> que
     terms.push_back(term_set(passage.title + "\n" + passage.text));
     for (const std::string& term : terms.back()) ++n_with[term];
   }
-  std::vector<double> fused(passages_.size());
+  std::vector<double> fused(passages_.size()), shares(passages_.size());
   for (const SourceQuery& query : queries) {
     searched.push_back(query.text);
     std::vector<std::pair<double, size_t>> ranking;
+    double perfect = 0;
+    for (const std::string& term : term_set(query.text)) {
+      const auto n = n_with.find(term);
+      perfect += std::log(1.0 + static_cast<double>(passages_.size()) / (n == n_with.end() ? 1 : n->second));
+    }
     for (size_t i = 0; i < passages_.size(); ++i) {
       double score = 0;
       for (const std::string& term : term_set(query.text)) {
@@ -60,6 +65,7 @@ std::vector<SourcePassage> MemorySource::search(std::span<const SourceQuery> que
           score += std::log(1.0 + static_cast<double>(passages_.size()) / n_with[term]);
       }
       if (score > 0) ranking.emplace_back(-score, i);
+      if (perfect > 0) shares[i] = std::max(shares[i], score / perfect);
     }
     std::sort(ranking.begin(), ranking.end());
     for (size_t rank = 0; rank < ranking.size(); ++rank) {
@@ -75,7 +81,7 @@ std::vector<SourcePassage> MemorySource::search(std::span<const SourceQuery> que
   for (const auto& [score, i] : order) {
     if (static_cast<int>(out.size()) == limit) break;
     out.push_back(passages_[i]);
-    out.back().score = -score;
+    out.back().score = shares[i];
   }
   return out;
 }

@@ -1,0 +1,19 @@
+// Do the passages hold the answer? Judged before anything is answered: by what the search found of the
+// question and, where that leaves it open, by a scored yes/no of the model. The prompt of the yes/no begins
+// as the answer's does, and its beginning stays in the KV cache: the answer does not read the passages again.
+#pragma once
+
+#include <optional>
+
+#include "agent/asking.h"
+#include "agent/context.h"
+
+namespace lectern {
+
+// Probability, 0 to 1, that the passages hold the answer; in the trace as "sufficiency". None where it cannot
+// be judged: nothing was searched (level 0), there are fewer than 16 chunks, the documents are in no language
+// of the question, or the question has hardly a word to look for. A model that fails to score is not counted.
+// Throws kCancelled.
+std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const FilledContext& context);
+
+}  // namespace lectern

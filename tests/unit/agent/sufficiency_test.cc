@@ -1,0 +1,128 @@
+#include "agent/sufficiency.h"
+
+#include "agent/model_profile.h"
+#include "tests/support/catch.h"
+#include "tests/support/memory_source.h"
+#include "tests/support/scripted_model.h"
+
+namespace lectern {
+namespace {
+
+MemorySource notes() {
+  std::vector<MemoryDocument> documents = {
+      {"a.md", "Pump house", "en", {"Ada Quill built the pump house in 1874.", "It drained the meadows."}},
+      {"b.md", "Ferry", "en", {"The ferry left at six.", "Captain Tolliver sailed it."}},
+      {"c.md", "Weather", "en", {}}};
+  for (int day = 1; day <= 14; ++day)  // fewer chunks are not judged
+    documents.back().chunks.push_back("Day " + std::to_string(day) + " was fair.");
+  return MemorySource(std::move(documents));
+}
+
+ScriptedModel judged_model(double yes, double no) {
+  ScriptedModel model;
+  model.billions = 1.5;
+  model.score_of = [=](const LmRequest&, std::string_view choice) {
+    return choice == "Yes" ? yes : choice == "No" ? no : 0.0;
+  };
+  model.replies["answer"] = {{"Ada Quill built the pump house in 1874 [1].", false, ""}};
+  return model;
+}
+
+Answer ask(ScriptedModel& model, const std::string& question, std::string& streamed) {
+  MemorySource documents = notes();
+  AskRequest request;
+  request.question = question;
+  request.level = Level::kRetrieve;
+  request.helper_calls = HelperCalls::kNever;
+  AskEvents events;
+  events.on_text = [&](std::string_view text) {
+    streamed += text;
+    return true;
+  };
+  return Agent(model, documents).ask(request, events, CancelToken());
+}
+
+const TraceStep* judgement(const Answer& answer) {
+  for (const TraceStep& step : answer.trace.steps)
+    if (step.kind == "sufficiency") return &step;
+  return nullptr;
+}
+
+}  // namespace
+
+TEST_CASE("evidence that holds the question is answered from") {
+  ScriptedModel model = judged_model(-0.1, -3);
+  std::string streamed;
+  const Answer answer = ask(model, "Who built the pump house in 1874?", streamed);
+  CHECK(answer.found);
+  CHECK(answer.citations.size() == 1);
+  REQUIRE(judgement(answer) != nullptr);
+  CHECK(judgement(answer)->data["probability"].get<double>() > 0.9);
+  CHECK(model.scored.empty());  // the search alone was sure
+}
+
+TEST_CASE("a question of which the passages hold nothing is refused before the model speaks") {
+  ScriptedModel model = judged_model(-3, -0.1);
+  std::string streamed;
+  const Answer answer =
+      ask(model, "Which quarterback of the Denver Broncos won the final at the house?", streamed);
+  CHECK_FALSE(answer.found);
+  CHECK(answer.text == "Not in these documents.");
+  CHECK(streamed == answer.text);
+  CHECK(model.calls.empty());
+}
+
+TEST_CASE("what cannot be judged is answered") {
+  std::string streamed;
+  ScriptedModel large = judged_model(-3, -0.1);
+  large.billions = 70;  // not judged
+  CHECK(judgement(ask(large, "Which pump did the Broncos win?", streamed)) == nullptr);
+  ScriptedModel small = judged_model(-3, -0.1);
+  CHECK(judgement(ask(small, "Built?", streamed)) == nullptr);  // one word
+}
+
+TEST_CASE("where the search leaves it open the model is asked and the prompt begins as the answer's does") {
+  ScriptedModel model;
+  model.billions = 1.5;
+  MemorySource documents = notes();
+  const AskRequest request;
+  const AskEvents events;
+  const CancelToken cancel;
+  Trace trace;
+  Tracer tracer(trace, events.on_step);
+  Asking asking{model, model, documents, request, events, tracer, cancel};
+  QueryPlan plan;
+  plan.question = "Who built the pump house in 1874?";
+  FilledContext context;
+  SourcePassage passage;
+  passage.text = "Ada Quill built the pump house in 1874.";
+  passage.score = 0.17;
+  context.passages = merge_neighbours({passage});
+  const auto judge = [&](double yes, double no) {
+    model.scores = {{"Yes", yes}, {"No", no}};
+    return sufficiency(asking, plan, context).value();
+  };
+  CHECK(judge(-1, -1) == Approx(0.5));
+  CHECK(judge(-0.1, -3) > 0.7);
+  CHECK(judge(-3, -0.1) < 0.3);
+  REQUIRE(model.scored.size() >= 2);
+  const std::string& judged = model.scored[0].messages.back().content;
+  const std::string& answered = model.scored[1].messages.back().content;
+  const size_t question = answered.find("Question: Who built the pump house in 1874?");
+  REQUIRE(question != std::string::npos);
+  CHECK(judged.substr(0, question + 40) == answered.substr(0, question + 40));
+}
+
+TEST_CASE(
+    "where the evidence is weak an unsupported first sentence becomes a refusal and nothing of it shows") {
+  ScriptedModel model = judged_model(-0.1, -0.1);
+  model.replies["answer"] = {{"The museum was opened by Norbert Vance in 1999. It was grand.", false, ""}};
+  std::string streamed;
+  const Answer answer = ask(model, "Who opened the granite harbour museum at the pump?", streamed);
+  REQUIRE(model.calls.size() == 1);
+  CHECK_FALSE(answer.found);
+  CHECK(streamed == "Not in these documents.");
+  CHECK(answer.unsupported.empty());
+}
+
+}  // namespace lectern
