@@ -131,7 +131,6 @@ NeedleReply ask_agent(Engine& engine, Level level, const std::string& model, con
   Document document;
   document.text = haystack.text(depth);
   document.format = "text";
-  document.language = "en";
   const auto collection = Collection::open_in_memory();
   collection->add("text", document);
   CollectionSource source(*collection);

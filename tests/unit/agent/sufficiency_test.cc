@@ -99,7 +99,7 @@ TEST_CASE("where the search leaves it open the model is asked and the prompt beg
   passage.score = 0.17;
   context.passages = merge_neighbours({passage});
   const auto judge = [&](double yes, double no) {
-    model.scores = {{"Yes", yes}, {"No", no}};
+    model.score_of = [=](const LmRequest&, std::string_view choice) { return choice == "Yes" ? yes : no; };
     return sufficiency(asking, plan, context).value();
   };
   CHECK(judge(-1, -1) == Approx(0.5));
