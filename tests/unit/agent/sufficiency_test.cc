@@ -117,8 +117,7 @@ TEST_CASE(
   ScriptedModel model = judged_model(-0.1, -0.1);
   model.replies["answer"] = {{"The museum was opened by Norbert Vance in 1999. It was grand.", false, ""}};
   std::string streamed;
-  const Answer answer =
-      ask(model, "Who opened the granite harbour museum at the pump?", streamed);
+  const Answer answer = ask(model, "Who opened the granite harbour museum at the pump?", streamed);
   REQUIRE(model.calls.size() == 1);
   CHECK_FALSE(answer.found);
   CHECK(streamed == "Not in these documents.");
