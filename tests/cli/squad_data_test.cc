@@ -1,5 +1,6 @@
 #include "apps/cli/squad_data.h"
 
+#include <algorithm>
 #include <set>
 
 #include "base/error.h"
@@ -41,6 +42,16 @@ TEST_CASE("the collection holds every article") {
   const auto collection = make_collection(read_text(kTwoArticles));
   CHECK(collection->stats().n_documents == 2);
   CHECK(collection->search({{{"ferry left", 1.0}}, 1, false, {}}).at(0).passage.text == "It left at six.");
+}
+
+TEST_CASE("half of the articles are left out by the seed and not searched") {
+  const std::vector<bool> left_out = leave_out_half(25, 1);
+  CHECK(std::count(left_out.begin(), left_out.end(), true) == 12);
+  CHECK(left_out == leave_out_half(25, 1));
+  CHECK(left_out != leave_out_half(25, 2));
+  const auto collection = make_collection(read_text(kTwoArticles), {false, true});
+  CHECK(collection->stats().n_documents == 1);
+  CHECK(collection->search({{{"ferry left", 1.0}}, 1, false, {}}).empty());
 }
 
 TEST_CASE("a draw depends on the seed only and never repeats") {
