@@ -41,7 +41,8 @@ std::vector<NameToken> name_tokens(std::string_view text, FoldedText& folded) {
       continue;
     }
     do {
-      token.hash = mixed(token.hash, characters[i].code_point);
+      if (const char32_t base = char_info(characters[i].code_point).base; base != 0)  // without accents
+        token.hash = mixed(token.hash, base);
       token.end = characters[i].end;
       ++i;
     } while (token.is_word && i < characters.size() && continues_word(characters[i].char_class));
@@ -107,7 +108,7 @@ void MentionDictionary::seal() {
       documents_.push_back(names_[k].second);
     }
   }
-  names_ = {};
+  names_ = decltype(names_)();  // "= {}" would keep the memory
   name_hashes_.shrink_to_fit();
   documents_.shrink_to_fit();
   std::sort(beginnings_.begin(), beginnings_.end(),

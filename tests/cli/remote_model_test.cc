@@ -62,13 +62,15 @@ TEST_CASE("ask answers with the model behind --llm and cites") {
 
 TEST_CASE("a refused key is one error that does not show it") {
   const RemoteWorld world;
+  world.ask();  // now there is nothing to index, and no word about it
   const SubprocessResult result = world.ask();
   CHECK(result.exit_code == 2);
   CHECK(is_one_error(result.err));
   CHECK_THAT(result.err, Catch::Contains("401") && Catch::Contains("LECTERN_LLM_API_KEY"));
 }
 
-TEST_CASE("--llm and --model exclude each other, and a flag wins over a server in the environment") {
+TEST_CASE(
+    "the options --llm and --model exclude each other, and a flag wins over a server in the environment") {
   const RemoteWorld world;
   const SubprocessResult both = world.ask({"--model", "x.gguf"});
   CHECK(both.exit_code == 2);
