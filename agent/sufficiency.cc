@@ -35,11 +35,12 @@ double best_match(const FilledContext& context) {
   return best;
 }
 
+// Whether no document is in another language than the question, where its words would find nothing.
 bool in_documents_language(Asking& asking, const std::string& question) {
   std::string own = asking.documents.guess_language(question);
   if (own.empty()) own = language_of_script(question);
   const std::vector<std::string> languages = asking.documents.languages();
-  return own.empty() || std::find(languages.begin(), languages.end(), own) != languages.end();
+  return languages.empty() || (languages.size() == 1 && (own.empty() || own == languages.front()));
 }
 
 // Log-odds of yes against no; 0 when the model cannot say. The answer's own request is scored beside it, only

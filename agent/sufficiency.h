@@ -11,9 +11,9 @@
 namespace lectern {
 
 // Probability, 0 to 1, that the passages hold the answer; in the trace as "sufficiency". None where it cannot
-// be judged: nothing was searched (level 0), there are fewer than 16 chunks, the documents are in no language
-// of the question, or the question has hardly a word to look for. A model that fails to score is not counted.
-// Throws kCancelled.
+// be judged: nothing was searched (level 0), there are fewer than 16 chunks, some document is in another
+// language than the question, or the question has hardly a word to look for. A model that fails to score is
+// not counted. Throws kCancelled.
 std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const FilledContext& context);
 
 }  // namespace lectern
