@@ -10,12 +10,16 @@
 #include "agent/read_level.h"
 #include "agent/retrieve.h"
 #include "agent/self_ask.h"
+#include "agent/several_hops.h"
+#include "agent/sufficiency.h"
 #include "agent/window.h"
 
 namespace lectern {
 namespace {
 
 constexpr int kMaxHistoryTokens = 768;
+// Chunks that are read one by one when retrieval found too little and nobody set a budget.
+constexpr int kMaxEscalatedChunks = 64;
 
 // A chat follow-up becomes a question of its own.
 QueryPlan understand(Asking& asking) {
@@ -91,13 +95,44 @@ std::vector<SourcePassage> ask_itself(Asking& asking, QueryPlan& plan, std::vect
   return first_of_each(std::move(evidence), wanted);
 }
 
-FilledContext find_evidence(Asking& asking, QueryPlan& plan, Level level) {
+struct Evidence {
+  FilledContext context;
+  std::optional<double> likely;  // that it holds the answer, where that was judged
+};
+
+Evidence read_chunks(Asking& asking, QueryPlan& plan, int max_chunks) {
+  const ReadResult read = read_and_rank(asking, plan, wanted_passages(asking), max_chunks);
+  return {fill(asking, read.best, share_window(asking.model, asking.request, plan).passages), read.likely};
+}
+
+Evidence find_evidence(Asking& asking, QueryPlan& plan, Level level) {
   if (asking.documents.n_chunks() == 0) return {};
-  const int wanted = wanted_passages(asking);
-  std::vector<SourcePassage> ranked =
-      level == Level::kRead ? read_and_rank(asking, plan, wanted) : retrieve(asking, plan, wanted);
+  if (level == Level::kRead) return {read_chunks(asking, plan, 0).context, std::nullopt};
+  std::vector<SourcePassage> ranked = retrieve(asking, plan, wanted_passages(asking));
   if (level == Level::kSelfAsk) ranked = ask_itself(asking, plan, std::move(ranked));
-  return fill(asking, ranked, share_window(asking.model, asking.request, plan).passages);
+  Evidence evidence;
+  evidence.context = fill(asking, ranked, share_window(asking.model, asking.request, plan).passages);
+  if (level == Level::kRetrieve && profile_of(asking.model).judge.refuse_below > 0)
+    evidence.likely = sufficiency(asking, plan, evidence.context);
+  return evidence;
+}
+
+// Level 1 found hardly anything of the question: chunks are read one by one before it is refused.
+bool read_instead(Asking& asking, const Evidence& evidence) {
+  if (asking.request.level != Level::kAuto || asking.out_of_time() ||
+      evidence.likely.value_or(1) >= profile_of(asking.model).judge.refuse_below)
+    return false;
+  route(asking, Level::kRead, "the passages found hardly hold the answer: chunks are read one by one", 0);
+  return true;
+}
+
+Level level_of(Asking& asking, const QueryPlan& plan) {
+  if (asking.request.level != Level::kAuto) return asking.request.level;
+  const Hops hops = hops_of(plan.question);
+  if (hops == Hops::kOne) return Level::kRetrieve;
+  route(asking, Level::kSelfAsk,
+        hops == Hops::kComparison ? "two things are compared" : "one fact must be found before the next", 0);
+  return Level::kSelfAsk;
 }
 
 void answer_question(Asking& asking, Answer& answer) {
@@ -111,10 +146,20 @@ void answer_question(Asking& asking, Answer& answer) {
     answer.level = Level::kWhole;
     return answer_whole(asking, std::move(plan), whole, answer);
   }
-  const bool forced = asking.request.level == Level::kRead || asking.request.level == Level::kSelfAsk;
-  answer.level = context ? Level::kFit : forced ? asking.request.level : Level::kRetrieve;
-  if (!context) context = find_evidence(asking, plan, answer.level);
-  write_answer(asking, plan, *context, share_window(asking.model, asking.request, plan).answer, answer);
+  Evidence evidence;
+  if (context) {
+    answer.level = Level::kFit;
+    evidence.context = std::move(*context);
+  } else {
+    answer.level = level_of(asking, plan);
+    evidence = find_evidence(asking, plan, answer.level);
+    if (answer.level == Level::kRetrieve && read_instead(asking, evidence)) {
+      answer.level = Level::kRead;
+      evidence = read_chunks(asking, plan, kMaxEscalatedChunks);
+    }
+  }
+  const int answer_tokens = share_window(asking.model, asking.request, plan).answer;
+  write_answer(asking, plan, evidence.context, answer_tokens, evidence.likely, answer);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include "agent/answer_prompt.h"
 #include "agent/cited_text.h"
 #include "agent/model_profile.h"
-#include "agent/sufficiency.h"
 #include "agent/support.h"
 
 namespace lectern {
@@ -49,7 +48,7 @@ class FirstSentence {
 }  // namespace
 
 void write_answer(Asking& asking, const QueryPlan& plan, const FilledContext& context, int max_answer_tokens,
-                  Answer& answer) {
+                  std::optional<double> likely, Answer& answer) {
   for (const EvidencePassage& passage : context.passages)
     answer.context.insert(answer.context.end(), passage.chunks.begin(), passage.chunks.end());
   answer.passages_left_out = context.left_out;
@@ -57,11 +56,8 @@ void write_answer(Asking& asking, const QueryPlan& plan, const FilledContext& co
     asking.tracer.add("answer", "no passage was found: the model is not asked");
     return say_not_found(asking, plan, answer);
   }
-  // Only a search's own scores can be judged.
-  const EvidenceJudge judge =
-      answer.level == Level::kRetrieve ? profile_of(asking.model).judge : EvidenceJudge{};
-  const double likely = judge.refuse_below > 0 ? sufficiency(asking, plan, context).value_or(1) : 1;
-  if (likely < judge.refuse_below) return say_not_found(asking, plan, answer);
+  const EvidenceJudge& judge = profile_of(asking.model).judge;
+  if (likely.value_or(1) < judge.refuse_below) return say_not_found(asking, plan, answer);
   const bool capitals_are_names = asking.documents.guess_language(plan.question) != "de";
   const SupportIndex support(context.passages, plan.question, plan.all_keywords(), capitals_are_names);
   bool wanted = true;
@@ -69,7 +65,7 @@ void write_answer(Asking& asking, const QueryPlan& plan, const FilledContext& co
     wanted = !asking.events.on_text || asking.events.on_text(text);
     return wanted;
   };
-  FirstSentence first(likely < judge.support_below);
+  FirstSentence first(likely.value_or(1) < judge.support_below);
   const CitedText* written = nullptr;
   CitedText cited(context.passages, support, plan.question, [&](std::string_view text) {
     const std::string released = first.feed(text, *written);

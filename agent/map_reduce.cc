@@ -416,7 +416,7 @@ void write_list(const Task& task, std::vector<Note> items, Answer& answer) {
     for (const SupportTerm& term : support_terms(item.text)) key += term.text + " ";
     return key.empty() || !seen.insert(key).second;
   });
-  if (items.empty()) return write_answer(asking, task.plan, {}, 1, answer);
+  if (items.empty()) return write_answer(asking, task.plan, {}, 1, std::nullopt, answer);
   const std::vector<EvidencePassage> passages = as_passages(items, task.label);
   for (const Note& item : items)
     answer.context.insert(answer.context.end(), item.evidence.begin(), item.evidence.end());
@@ -470,12 +470,12 @@ void answer_whole(Asking& asking, QueryPlan plan, const WholeRequest& whole, Ans
   const Scope scope = scope_of(task, whole);
   if (scope.n_documents > 1) task.label = EvidencePassage::Label::kTitle;
   for (const int64_t n : scope.n_chunks) answer.chunks_in_scope += n;
-  if (answer.chunks_in_scope == 0) return write_answer(asking, plan, {}, share.answer, answer);
+  if (answer.chunks_in_scope == 0) return write_answer(asking, plan, {}, share.answer, std::nullopt, answer);
   if (!task.lists()) {
     if (const std::optional<FilledContext> all =
             all_of(task, scope, std::min(share.passages, profile_of(asking.model).fit_tokens))) {
       answer.chunks_read = answer.chunks_in_scope;
-      return write_answer(asking, plan, *all, share.answer, answer);
+      return write_answer(asking, plan, *all, share.answer, std::nullopt, answer);
     }
   }
   std::vector<Part> parts = plan_reading(task, scope, answer.chunks_in_scope);
@@ -494,7 +494,7 @@ void answer_whole(Asking& asking, QueryPlan plan, const WholeRequest& whole, Ans
                      {"left_out", context.left_out},
                      {"tokens", context.tokens},
                      {"budget", task.final_tokens}});
-  write_answer(asking, plan, context, share.answer, answer);
+  write_answer(asking, plan, context, share.answer, std::nullopt, answer);
 }
 
 }  // namespace lectern

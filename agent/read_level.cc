@@ -80,8 +80,9 @@ class ReadingOrder {
 
 class Reader {
  public:
-  Reader(Asking& asking, const QueryPlan& plan, std::vector<SourcePassage> ranked)
+  Reader(Asking& asking, const QueryPlan& plan, std::vector<SourcePassage> ranked, int max_chunks)
       : asking_(asking),
+        max_chunks_(asking.request.budget.chunks > 0 ? asking.request.budget.chunks : max_chunks),
         question_(plan.instruction.empty() ? plan.question : plan.looked_up()),
         judge_(asking.helper, question_),
         order_(asking.documents, std::move(ranked)) {}
@@ -92,6 +93,7 @@ class Reader {
     std::string reason = "all are read";
     try {
       const double blank = judge_.blank_score(asking_.cancel);
+      blank_ = blank;
       for (;;) {
         if (const char* stop = reason_to_stop(blank)) {
           reason = stop;
@@ -108,6 +110,12 @@ class Reader {
       reason = error.what();
     }
     trace(watch.seconds(), reason);
+  }
+
+  // Linear up to where a chunk passes.
+  std::optional<double> likely() const {
+    if (read_.empty() || !blank_) return std::nullopt;
+    return std::clamp((best_judged_ - *blank_) / kPasses, 0.0, 1.0);
   }
 
   // The model's choice of sentences in the best chunks, searched for; what is found is read.
@@ -153,8 +161,7 @@ class Reader {
 
  private:
   const char* reason_to_stop(double blank) const {
-    const AskBudget& budget = asking_.request.budget;
-    if (budget.chunks > 0 && n_scored_ >= budget.chunks) return "the budget of chunks is spent";
+    if (max_chunks_ > 0 && n_scored_ >= max_chunks_) return "the budget of chunks is spent";
     if (asking_.out_of_time()) return "the time is up";
     if (best_judged_ - blank >= kPasses && since_best_ >= kPatience)
       return "one passes, later ones are no better";
@@ -162,8 +169,7 @@ class Reader {
   }
 
   size_t batch_size() const {
-    const int budget = asking_.request.budget.chunks;
-    return static_cast<size_t>(budget > 0 ? std::min(kBatch, budget - n_scored_) : kBatch);
+    return static_cast<size_t>(max_chunks_ > 0 ? std::min(kBatch, max_chunks_ - n_scored_) : kBatch);
   }
 
   // From the scores that are kept, else by the model, whose scores are then kept.
@@ -244,10 +250,12 @@ class Reader {
   }
 
   Asking& asking_;
+  int max_chunks_;
   std::string question_;
   ChunkJudge judge_;
   ReadingOrder order_;
   std::vector<ReadChunk> read_;
+  std::optional<double> blank_;
   int n_scored_ = 0, n_kept_ = 0;
   double best_judged_ = -std::numeric_limits<double>::infinity();
   int since_best_ = 0;
@@ -255,15 +263,18 @@ class Reader {
 
 }  // namespace
 
-std::vector<SourcePassage> read_and_rank(Asking& asking, QueryPlan& plan, int limit) {
+ReadResult read_and_rank(Asking& asking, QueryPlan& plan, int limit, int max_chunks) {
   std::vector<SourcePassage> ranked = retrieve(asking, plan, kRankedFirst);
-  Reader reader(asking, plan, ranked);
+  Reader reader(asking, plan, ranked, max_chunks);
   reader.read();
-  reader.follow_sentences(plan);
-  std::vector<SourcePassage> best = reader.best(limit);
-  if (!best.empty()) return best;
+  ReadResult result;
+  result.likely = reader.likely();
+  if (result.likely.value_or(1) > 0) reader.follow_sentences(plan);
+  result.best = reader.best(limit);
+  if (!result.best.empty()) return result;
   ranked.resize(std::min(ranked.size(), static_cast<size_t>(limit)));
-  return ranked;
+  result.best = std::move(ranked);
+  return result;
 }
 
 }  // namespace lectern

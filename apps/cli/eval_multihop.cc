@@ -1,6 +1,8 @@
 // lectern eval multihop: do the passages that a question over several documents needs reach the answer?
 #include <algorithm>
 #include <array>
+#include <cctype>
+#include <fstream>
 #include <set>
 
 #include "agent/agent.h"
@@ -26,6 +28,7 @@ struct MultihopOptions {
   uint64_t seed = 1;
   int passages = 0;
   bool retrieval_only = false;
+  std::string replies;
 };
 
 // Share of the needed titles among the first passages.
@@ -38,6 +41,18 @@ double evidence_share(const MultihopQuestion& question, const std::vector<std::s
   return static_cast<double>(n) / static_cast<double>(question.titles.size());
 }
 
+// A reply often begins by repeating the question, which names both things that are compared.
+std::string without_question(const std::string& reply, std::string question) {
+  while (!question.empty() && (question.back() == '?' || question.back() == ' ')) question.pop_back();
+  const auto same = [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+  };
+  const auto at = std::search(reply.begin(), reply.end(), question.begin(), question.end(), same);
+  if (question.empty() || at == reply.end()) return reply;
+  return std::string(reply.begin(), at) +
+         std::string(at + static_cast<ptrdiff_t>(question.size()), reply.end());
+}
+
 class MultihopEvaluation {
  public:
   MultihopEvaluation(const MultihopOptions& options, Program& program)
@@ -45,6 +60,10 @@ class MultihopEvaluation {
     const std::vector<MultihopQuestion> all = read_multihop_questions(options.questions);
     for (const size_t i : sample_numbers(all.size(), options.limit, options.seed))
       questions_.push_back(all[i]);
+    if (!options.replies.empty()) {
+      replies_.open(options.replies, std::ios::trunc);
+      if (!replies_) throw Error(ErrorCode::kIo, options.replies + ": cannot be written");
+    }
     const std::vector<Document> documents = read_multihop_corpus(options.corpus);
     const Stopwatch watch;
     for (size_t i = 0; i < documents.size() && !program.cancel.cancelled(); ++i) {
@@ -107,7 +126,7 @@ class MultihopEvaluation {
     const std::unique_ptr<Engine> engine = load_model(program_);
     EngineLanguageModel model(*engine, model_name(program_));
     CollectionSource source(*collection_);
-    int n = 0, all = 0, all_at_8 = 0, n_scored = 0, contains = 0;
+    int n = 0, all = 0, all_at_8 = 0, n_scored = 0, contains = 0, unrepeated = 0;
     double evidence = 0, seconds = 0;
     int64_t calls = 0;
     for (const MultihopQuestion& question : questions_) {
@@ -115,7 +134,7 @@ class MultihopEvaluation {
       program_.output().progress()({"asking", "", static_cast<uint64_t>(n), questions_.size(), 0, 0});
       AskRequest request;
       request.question = question.question;
-      request.level = options_.level == "1" ? Level::kRetrieve : Level::kAuto;
+      request.level = parse_level(options_.level).value();
       request.max_passages = options_.passages;
       request.seed = options_.seed;
       const Stopwatch watch;
@@ -136,7 +155,22 @@ class MultihopEvaluation {
       all += share >= 1;
       all_at_8 += evidence_share(question, titles, 8) >= 1;
       n_scored += question.score_answer;
-      contains += question.score_answer && contains_answer(without_markers(answer.text), question.answers);
+      const std::string reply = without_markers(answer.text);
+      const bool holds = contains_answer(reply, question.answers);
+      const bool says = contains_answer(without_question(reply, question.question), question.answers);
+      contains += question.score_answer && holds;
+      unrepeated += question.score_answer && says;
+      if (replies_.is_open()) {
+        replies_ << dump_json({{"question", question.question},
+                               {"answers", question.answers},
+                               {"reply", answer.text},
+                               {"level", to_string(answer.level)},
+                               {"evidence", share},
+                               {"contains", holds},
+                               {"contains_unrepeated", says},
+                               {"trace", lectern::to_json(answer.trace)}})
+                 << std::endl;
+      }
     }
     const double count = std::max(1, n);
     return {{"n", n},
@@ -145,6 +179,7 @@ class MultihopEvaluation {
             {"mean_evidence", evidence / count},
             {"n_scored", n_scored},
             {"contains", contains / std::max(1.0, static_cast<double>(n_scored))},
+            {"contains_unrepeated", unrepeated / std::max(1.0, static_cast<double>(n_scored))},
             {"calls", static_cast<double>(calls) / count},
             {"seconds_per_question", seconds / count},
             {"index_seconds", index_seconds_}};
@@ -155,6 +190,7 @@ class MultihopEvaluation {
   std::vector<MultihopQuestion> questions_;
   std::unique_ptr<Collection> collection_;
   double index_seconds_ = 0;
+  std::ofstream replies_;
 };
 
 int run_eval_multihop(const MultihopOptions& options, Program& program) {
@@ -187,13 +223,17 @@ void register_eval_multihop(CLI::App& eval, Program& program) {
       ->required()
       ->check(CLI::ExistingFile);
   command->add_flag("--retrieval-only", options->retrieval_only, "Only search, without a model");
-  command->add_option("--level", options->level, "1: retrieve, auto")
-      ->check(CLI::IsMember({"1", "auto"}))
+  command
+      ->add_option("--level", options->level,
+                   "1: retrieve, 2: judge chunk by chunk, 3: ask itself simpler questions, auto: what suits")
+      ->check(CLI::IsMember({"1", "2", "3", "auto"}))
       ->capture_default_str();
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
   command->add_option("--seed", options->seed, "Of the draw");
   command->add_option("--passages", options->passages, "Chunks to give the model; 0: what suits it")
       ->check(CLI::NonNegativeNumber);
+  command->add_option("--replies", options->replies,
+                      "Write every reply with its trace to this file, a JSON line each");
   add_model_options(command, program.options);
   add_output_options(command, program.options);
   program.on_run(command, [options, &program] { return run_eval_multihop(*options, program); });

@@ -18,7 +18,7 @@ struct QaOptions {
   std::string data;
   std::string documents;
   std::string replies;
-  int level = 1;
+  std::string level = "1";
   int limit = 0;
   uint64_t seed = 1;
   int passages = 0;
@@ -142,7 +142,7 @@ class QaEvaluation {
   void answer(const SquadQuestion& question) {
     AskRequest request;
     request.question = question.question;
-    request.level = parse_level(std::to_string(options_.level)).value_or(Level::kRetrieve);
+    request.level = parse_level(options_.level).value();
     request.max_passages = options_.passages;
     request.seed = options_.seed;
     request.helper_calls = options_.helper_calls == "always"  ? HelperCalls::kAlways
@@ -252,8 +252,11 @@ void register_eval_qa(CLI::App& eval, Program& program) {
       ->check(CLI::ExistingFile);
   command->add_option("--documents", options->documents, "Take the text from this parallel file")
       ->check(CLI::ExistingFile);
-  command->add_option("--level", options->level, "0: read everything, 1: retrieve, 2: read chunk by chunk")
-      ->check(CLI::Range(0, 2));
+  command
+      ->add_option(
+          "--level", options->level,
+          "0: read everything, 1: retrieve, 2: read chunk by chunk, 3: ask itself simpler questions, auto")
+      ->check(CLI::IsMember({"auto", "0", "1", "2", "3"}));
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
   command->add_option("--seed", options->seed, "Of the draw");
   command->add_option("--passages", options->passages, "Chunks to give the model; 0: what suits it")

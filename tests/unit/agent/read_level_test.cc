@@ -45,7 +45,7 @@ struct Reading {
     QueryPlan plan;
     plan.question = request.question;
     plan.information = {request.question};
-    return read_and_rank(asking, plan, limit);
+    return read_and_rank(asking, plan, limit).best;
   }
   // Chunks that the model scored, the blank passage not counted.
   int n_scored() const {
