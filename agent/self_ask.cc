@@ -111,6 +111,7 @@ void look_up(Asking& asking, Hop& hop) {
   if (number == object->end() || !number->is_number_integer() || answers.empty()) return;
   const auto passage = number->get<int64_t>();
   if (passage < 1 || passage > static_cast<int64_t>(context.passages.size())) return;
+  if (answers.front() == "unknown" || answers.front() == "未知") return;
   hop.answer = answers.front();
   hop.evidence = {
       chunk_of(context.passages[static_cast<size_t>(passage - 1)], hop.question + " " + hop.answer)};

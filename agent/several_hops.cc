@@ -76,7 +76,8 @@ bool compares(const std::vector<std::string>& words) {
                                                                 "does",  "did", "is",  "was"};
   if (words.empty() || !is_one_of(words.front(), kChoosing)) return false;
   const bool yes_or_no = words.front() != "which" && words.front() != "who";
-  return has("or") || (yes_or_no && (has("same") || has("both")) && has("and"));
+  const bool out_of = has("out") && has("of") && has("and");
+  return has("or") || out_of || (yes_or_no && (has("same") || has("both")) && has("and"));
 }
 
 // A property is asked of somebody who is only named by a relation: "Where was the director of X born?", "When

@@ -22,6 +22,7 @@ TEST_CASE("questions that compare two things") {
   for (const char* question :
        {"Who is older, Ada Quill or Tomas Berg?", "Which film came out first, Low Water or Grey Tide?",
         "Are the Osk River and Lenna Bridge in the same country?",
+        "Who was born first out of Ada Quill and Tomas Berg?",
         "Do both Ada Quill and Tomas Berg have the same nationality?", "艾达·奎尔和托马斯·伯格谁更年长？",
         "奥斯克河和伦纳桥在同一个国家吗？"}) {
     CAPTURE(question);

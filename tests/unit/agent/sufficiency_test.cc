@@ -1,5 +1,7 @@
 #include "agent/sufficiency.h"
 
+#include <algorithm>
+
 #include "agent/model_profile.h"
 #include "tests/support/catch.h"
 #include "tests/support/memory_source.h"
@@ -8,12 +10,12 @@
 namespace lectern {
 namespace {
 
-MemorySource notes() {
+MemorySource notes(int days = 14) {
   std::vector<MemoryDocument> documents = {
       {"a.md", "Pump house", "en", {"Ada Quill built the pump house in 1874.", "It drained the meadows."}},
       {"b.md", "Ferry", "en", {"The ferry left at six.", "Captain Tolliver sailed it."}},
       {"c.md", "Weather", "en", {}}};
-  for (int day = 1; day <= 14; ++day)  // fewer chunks are not judged
+  for (int day = 1; day <= days; ++day)  // fewer chunks are not judged
     documents.back().chunks.push_back("Day " + std::to_string(day) + " was fair.");
   return MemorySource(std::move(documents));
 }
@@ -70,6 +72,40 @@ TEST_CASE("a question of which the passages hold nothing is refused before the m
   CHECK(answer.text == "Not in these documents.");
   CHECK(streamed == answer.text);
   CHECK(model.calls.empty());
+}
+
+TEST_CASE("auto reads chunks one by one before it refuses, and refuses when none passes") {
+  MemorySource documents = notes(100);
+  AskRequest request;
+  request.question = "Which quarterback of the Denver Broncos won the final at the house?";
+  request.helper_calls = HelperCalls::kNever;
+  ScriptedModel model = judged_model(-3, -0.1);
+  model.context = 512;  // not all of the notes fit
+  std::vector<std::string> kinds;
+  AskEvents events;
+  events.on_step = [&](const TraceStep& step) { kinds.push_back(step.kind); };
+  SECTION("every chunk scores as a passage that says nothing") {
+    model.score_of = [](const LmRequest&, std::string_view) { return -3.0; };
+    const Answer answer = Agent(model, documents).ask(request, events, CancelToken());
+    CHECK(answer.level == Level::kRead);
+    CHECK_FALSE(answer.found);
+    CHECK(model.calls.empty());
+  }
+  SECTION("one makes the question much likelier") {
+    model.score_of = [](const LmRequest& asked, std::string_view) {
+      return asked.messages.back().content.find("Ada Quill") != std::string::npos ? -0.5 : -3.0;
+    };
+    model.replies["extract"] = {{"{}", false, ""}, {"{}", false, ""}, {"{}", false, ""}, {"{}", false, ""}};
+    const Answer answer = Agent(model, documents).ask(request, events, CancelToken());
+    CHECK(answer.level == Level::kRead);
+    CHECK(answer.found);
+    REQUIRE_FALSE(answer.context.empty());
+    CHECK(std::any_of(answer.context.begin(), answer.context.end(), [](const SourcePassage& passage) {
+      return passage.text.find("Ada Quill") != std::string::npos;
+    }));
+  }
+  CHECK(std::count(kinds.begin(), kinds.end(), "route") == 2);
+  CHECK(std::count(kinds.begin(), kinds.end(), "read") == 1);
 }
 
 TEST_CASE("what cannot be judged is answered") {
