@@ -177,7 +177,7 @@ Answer Answerer::answer(Program& program, const AskRequest& request, const Answe
     return true;
   };
   ask_events.on_progress = out.progress();
-  Answer answer = Agent(*model_.model, source).ask(request, ask_events, cancel);
+  Answer answer = Agent(*model_.model, model_.helper(), source).ask(request, ask_events, cancel);
   if (out.json()) return answer;
   if (!at_line_start) out.print("\n");
   if (!answer.citations.empty()) out.print("\n");

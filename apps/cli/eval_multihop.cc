@@ -7,10 +7,9 @@
 
 #include "agent/agent.h"
 #include "agent/collection_source.h"
-#include "agent/engine_language_model.h"
 #include "apps/cli/answer_match.h"
 #include "apps/cli/command.h"
-#include "apps/cli/load_model.h"
+#include "apps/cli/language_model.h"
 #include "apps/cli/multihop_data.h"
 #include "apps/cli/squad_data.h"
 #include "base/clock.h"
@@ -123,8 +122,7 @@ class MultihopEvaluation {
   }
 
   Json answer_all() {
-    const std::unique_ptr<Engine> engine = load_model(program_);
-    EngineLanguageModel model(*engine, model_name(program_));
+    const OpenModel model = open_model(program_);
     CollectionSource source(*collection_);
     int n = 0, all = 0, all_at_8 = 0, n_scored = 0, contains = 0, unrepeated = 0;
     double evidence = 0, seconds = 0;
@@ -140,7 +138,7 @@ class MultihopEvaluation {
       const Stopwatch watch;
       Answer answer;
       try {
-        answer = Agent(model, source).ask(request, {}, program_.cancel);
+        answer = Agent(*model.model, model.helper(), source).ask(request, {}, program_.cancel);
       } catch (const Error& error) {
         if (error.code() == ErrorCode::kCancelled) break;
         throw;
@@ -235,6 +233,7 @@ void register_eval_multihop(CLI::App& eval, Program& program) {
   command->add_option("--replies", options->replies,
                       "Write every reply with its trace to this file, a JSON line each");
   add_model_options(command, program.options);
+  add_llm_options(command, program.options);
   add_output_options(command, program.options);
   program.on_run(command, [options, &program] { return run_eval_multihop(*options, program); });
 }

@@ -149,7 +149,7 @@ class QaEvaluation {
                            : options_.helper_calls == "never" ? HelperCalls::kNever
                                                               : HelperCalls::kAuto;
     const Stopwatch watch;
-    const Answer answer = Agent(*model_.model, source_).ask(request, {}, program_.cancel);
+    const Answer answer = Agent(*model_.model, model_.helper(), source_).ask(request, {}, program_.cancel);
     sums_.seconds += watch.seconds();
     ++sums_.n;
     const std::string text = without_markers(answer.text);

@@ -36,10 +36,15 @@ bool is_remote(const Program& program) {
 
 void check_model(const Program& program) {
   if (!is_remote(program)) resolve_model(model_name(program));
+  if (!program.options.helper_model.empty()) resolve_model(program.options.helper_model);
 }
 
 OpenModel open_model(Program& program) {
   OpenModel open;
+  if (const std::string& helper = program.options.helper_model; !helper.empty()) {
+    open.helper_engine = load_engine(program, helper);
+    open.helper_model = std::make_unique<EngineLanguageModel>(*open.helper_engine, helper);
+  }
   if (!is_remote(program)) {
     open.engine = load_model(program);
     open.model = std::make_unique<EngineLanguageModel>(*open.engine, model_name(program));

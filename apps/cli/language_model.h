@@ -13,6 +13,11 @@ namespace lectern::cli {
 struct OpenModel {
   std::unique_ptr<Engine> engine;  // of a local model
   std::unique_ptr<LanguageModel> model;
+  std::unique_ptr<Engine> helper_engine;  // of --helper-model
+  std::unique_ptr<LanguageModel> helper_model;
+
+  // For the cheap calls: --helper-model, else the model itself.
+  LanguageModel& helper() const { return helper_model ? *helper_model : *model; }
 };
 
 bool is_remote(const Program& program);

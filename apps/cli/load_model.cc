@@ -15,9 +15,13 @@ BackendOptions backend_options(const Program& program, int64_t kv_tokens) {
 }
 
 std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens) {
+  return load_engine(program, model_name(program), kv_tokens);
+}
+
+std::unique_ptr<Engine> load_engine(Program& program, const std::string& model, int64_t kv_tokens) {
   Output& out = program.output();
-  auto engine = Engine::load(resolve_model(model_name(program)),
-                             {.backend = backend_options(program, kv_tokens)}, out.progress());
+  auto engine =
+      Engine::load(resolve_model(model), {.backend = backend_options(program, kv_tokens)}, out.progress());
   out.end_progress();
   if (const std::string note = engine->config().context_note(); !note.empty()) out.note(note);
   return engine;

@@ -19,5 +19,7 @@ BackendOptions backend_options(const Program& program, int64_t kv_tokens);
 // With progress. `kv_tokens`: positions of the KV cache; 0: the model's context, as far as memory allows.
 // Throws Error that says how to get the model, or what is wrong with its file.
 std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens = 0);
+// The same of any model, by name or path.
+std::unique_ptr<Engine> load_engine(Program& program, const std::string& model, int64_t kv_tokens = 0);
 
 }  // namespace lectern::cli

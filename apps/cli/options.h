@@ -18,6 +18,7 @@ struct SharedOptions {
   std::string llm;           // LECTERN_LLM, "llm"
   std::string llm_model;     // LECTERN_LLM_MODEL, "llm_model"
   std::string llm_key_file;  // "llm_key_file"; relative to the settings file
+  std::string helper_model;  // a local one for the cheap calls; "": the model itself
   int llm_context = 0;       // LECTERN_LLM_CONTEXT, "llm_context"; 0: as the server tells
   bool json = false;
   bool quiet = false;
@@ -25,7 +26,7 @@ struct SharedOptions {
 
 // --model, --threads, --kv
 void add_model_options(CLI::App* command, SharedOptions& options);
-// --llm, --llm-model, --llm-key-file, --llm-context
+// --llm, --llm-model, --llm-key-file, --llm-context, --helper-model
 void add_llm_options(CLI::App* command, SharedOptions& options);
 // --collection
 void add_collection_option(CLI::App* command, SharedOptions& options);
