@@ -95,6 +95,9 @@ void write_answer(Asking& asking, const QueryPlan& plan, const FilledContext& co
   answer.citations = cited.citations();
   answer.unsupported = cited.unsupported();
   answer.found = !answer.text.empty() && !(answer.citations.empty() && says_not_found(answer.text));
+  // A fragment ("May") makes no claim that could be checked: nothing supports it either.
+  if (answer.found && answer.citations.empty() && answer.unsupported.empty())
+    answer.unsupported = {{0, answer.text.size()}};
   const CitedText::Counts& counts = cited.counts();
   asking.tracer.add("citations", std::to_string(answer.citations.size()) + " verified",
                     {{"kept", counts.kept},

@@ -53,8 +53,8 @@ Target find_target(const Program& program, const std::string& folder) {
   if (const auto target = try_find_target(program, folder)) return *target;
   throw Error(
       ErrorCode::kNotFound,
-      "no folder was named, and none at or above the current one is indexed; name one, such as: lectern "
-      "search FOLDER \"words\"");
+      "no folder was named, and none at or above the current one is indexed; put one before the words, "
+      "such as: lectern ask FOLDER \"question\"");
 }
 
 std::unique_ptr<Collection> open_or_create(const Target& target) {
