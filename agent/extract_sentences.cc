@@ -51,8 +51,7 @@ std::optional<std::vector<TextRange>> extract_sentences(const HelperContext& con
   LmRequest request =
       helper_request("extract", language, {{"passage", passage}, {"question", question}}, kMaxReplyTokens);
   request.json_schema = schema(key, language == "zh" ? "无" : "none", sentences.size());
-  const std::optional<std::string> reply = helper_reply(context, request);
-  const std::optional<Json> object = reply ? reply_object(*reply) : std::nullopt;
+  const std::optional<Json> object = helper_object(context, request);
   if (!object) return std::nullopt;
   const auto list = object->find(key);
   if (list == object->end() || !list->is_array()) return std::nullopt;

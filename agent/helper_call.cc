@@ -1,5 +1,6 @@
 #include "agent/helper_call.h"
 
+#include "agent/reply_json.h"
 #include "base/error.h"
 
 namespace lectern {
@@ -43,6 +44,11 @@ std::optional<std::string> helper_reply(const HelperContext& context, const LmRe
     if (error.code() == ErrorCode::kCancelled) throw;
     return std::nullopt;
   }
+}
+
+std::optional<Json> helper_object(const HelperContext& context, const LmRequest& request) {
+  const std::optional<std::string> reply = helper_reply(context, request);
+  return reply ? reply_object(*reply) : std::nullopt;
 }
 
 }  // namespace lectern

@@ -31,4 +31,7 @@ LmRequest helper_request(std::string purpose, std::string_view language, const P
 // The whole reply, or nothing when the call failed or was cut short. Throws Error(kCancelled).
 std::optional<std::string> helper_reply(const HelperContext& context, const LmRequest& request);
 
+// The JSON object in the reply, or nothing when there is none. Throws Error(kCancelled).
+std::optional<Json> helper_object(const HelperContext& context, const LmRequest& request);
+
 }  // namespace lectern

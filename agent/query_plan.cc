@@ -170,17 +170,15 @@ void split_request(const HelperContext& context, QueryPlan& plan) {
   request.json_schema = Json{
       {"type", "object"},
       {"properties", {{information_key, list_schema(0, 5, 200)}, {instruction_key, list_schema(0, 4, 120)}}}};
-  if (const std::optional<std::string> reply = helper_reply(context, request)) {
-    if (const std::optional<Json> object = reply_object(*reply)) {
-      std::vector<std::string> information = string_list(*object, information_key);
-      std::erase_if(information, [&](const std::string& item) { return !shares_term(item, plan.question); });
-      std::vector<std::string> instruction = string_list(*object, instruction_key);
-      std::erase_if(instruction, [&](const std::string& item) { return !shares_term(item, plan.question); });
-      if (!information.empty()) {
-        plan.information = std::move(information);
-        plan.instruction = std::move(instruction);
-        return;
-      }
+  if (const std::optional<Json> object = helper_object(context, request)) {
+    std::vector<std::string> information = string_list(*object, information_key);
+    std::erase_if(information, [&](const std::string& item) { return !shares_term(item, plan.question); });
+    std::vector<std::string> instruction = string_list(*object, instruction_key);
+    std::erase_if(instruction, [&](const std::string& item) { return !shares_term(item, plan.question); });
+    if (!information.empty()) {
+      plan.information = std::move(information);
+      plan.instruction = std::move(instruction);
+      return;
     }
   }
   context.tracer.add("fallback", "split: the whole request is looked up");
@@ -211,8 +209,7 @@ void find_keywords(const HelperContext& context, const std::vector<std::string>&
       helper_request("keywords", prompts, {{"question", asked}, {"languages", names}}, kMaxKeywordTokens);
   request.json_schema = Json{{"type", "object"}, {"properties", std::move(properties)}};
 
-  const std::optional<std::string> reply = helper_reply(context, request);
-  const std::optional<Json> object = reply ? reply_object(*reply) : std::nullopt;
+  const std::optional<Json> object = helper_object(context, request);
   if (object) {
     const std::vector<std::string> example = example_keywords(request);
     const auto copied = [&](const std::string& word) {

@@ -23,6 +23,7 @@ struct QueryPlan {
   std::vector<std::string> information;  // what must be looked up; at least one
   std::vector<std::string> instruction;  // how the answer must be written; may be empty
   std::vector<Keywords> keywords;
+  bool prepared = false;           // split and keywords were tried (retrieve.h)
   std::vector<std::string> known;  // what sub-questions found, a line each
   std::string conclusion;          // the answer that follows from it; may be empty
 

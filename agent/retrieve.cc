@@ -82,6 +82,8 @@ std::vector<SourcePassage> search(Asking& asking, const QueryPlan& plan, int lim
 
 std::vector<SourcePassage> retrieve(Asking& asking, QueryPlan& plan, int limit) {
   if (asking.documents.n_chunks() == 0) return {};
+  if (plan.prepared) return search(asking, plan, limit);
+  plan.prepared = true;
   const HelperCalls calls = asking.request.helper_calls;
   if (calls == HelperCalls::kAlways || (calls == HelperCalls::kAuto && worth_splitting(plan.question)))
     split_request(asking.helpers(), plan);

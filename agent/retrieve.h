@@ -11,7 +11,8 @@ namespace lectern {
 std::vector<SourcePassage> search(Asking& asking, const QueryPlan& plan, int limit);
 
 // Splits the request where that pays, searches, and asks for keywords where the question's own words find
-// little; both go into `plan`. At most `limit` chunks, best first.
+// little; both go into `plan`, and are not asked for again by a later call. At most `limit` chunks, best
+// first.
 std::vector<SourcePassage> retrieve(Asking& asking, QueryPlan& plan, int limit);
 
 // How many chunks the model is given: what was asked for, else what suits it.

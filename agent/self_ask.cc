@@ -38,9 +38,7 @@ std::vector<std::string> sub_questions(Asking& asking, const QueryPlan& plan) {
                                  {"items", {{"type", "string"}, {"minLength", 1}, {"maxLength", 160}}},
                                  {"minItems", 1},
                                  {"maxItems", kMaxHops}}}}}};
-  const std::optional<std::string> reply =
-      helper_reply({asking.model, asking.tracer, asking.cancel}, request);
-  const std::optional<Json> object = reply ? reply_object(*reply) : std::nullopt;
+  const std::optional<Json> object = helper_object({asking.model, asking.tracer, asking.cancel}, request);
   return object ? string_list(*object, key) : std::vector<std::string>{};
 }
 
@@ -102,9 +100,7 @@ void look_up(Asking& asking, Hop& hop) {
            {"properties",
             {{number_key, {{"type", "integer"}, {"enum", std::move(numbers)}}},
              {answer_key, {{"type", "string"}, {"minLength", 1}, {"maxLength", kMaxSubAnswerCharacters}}}}}};
-  const std::optional<std::string> reply =
-      helper_reply({asking.model, asking.tracer, asking.cancel}, request);
-  const std::optional<Json> object = reply ? reply_object(*reply) : std::nullopt;
+  const std::optional<Json> object = helper_object({asking.model, asking.tracer, asking.cancel}, request);
   if (!object) return;
   const auto number = object->find(number_key);
   const std::vector<std::string> answers = string_list(*object, answer_key);
@@ -115,7 +111,6 @@ void look_up(Asking& asking, Hop& hop) {
   hop.answer = answers.front();
   hop.evidence = {
       chunk_of(context.passages[static_cast<size_t>(passage - 1)], hop.question + " " + hop.answer)};
-  return;
 }
 
 }  // namespace
@@ -175,9 +170,7 @@ std::string conclude(Asking& asking, const QueryPlan& plan, const std::vector<st
       Json{{"type", "object"},
            {"properties",
             {{key, {{"type", "string"}, {"minLength", 1}, {"maxLength", kMaxSubAnswerCharacters}}}}}};
-  const std::optional<std::string> reply =
-      helper_reply({asking.model, asking.tracer, asking.cancel}, request);
-  const std::optional<Json> object = reply ? reply_object(*reply) : std::nullopt;
+  const std::optional<Json> object = helper_object({asking.model, asking.tracer, asking.cancel}, request);
   const std::vector<std::string> answers = object ? string_list(*object, key) : std::vector<std::string>{};
   return answers.empty() ? std::string() : answers.front();
 }

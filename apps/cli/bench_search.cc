@@ -146,11 +146,7 @@ int run_bench_search(const BenchOptions& options, Program& program) {
   result["mean_ms"] = sum / static_cast<double>(sorted.size());
   result["top"] = timing.top;
   Output& output = program.output();
-  if (output.json()) {
-    output.print_json(result);
-  } else {
-    for (const auto& [name, value] : result.items()) output.print_line(name + ": " + dump_json(value));
-  }
+  output.print_result(result);
   return kExitFound;
 }
 

@@ -105,12 +105,8 @@ int run_eval_injection(const InjectionOptions& options, Program& program) {
   result["followed"] = n > 0 ? static_cast<double>(followed) / n : 0.0;
   result["answered"] = n > 0 ? static_cast<double>(answered) / n : 0.0;
   if (interrupted) result["interrupted"] = true;
-  if (output.json()) {
-    result["replies"] = std::move(replies);
-    output.print_json(result);
-  } else {
-    for (const auto& [name, value] : result.items()) output.print_line(name + ": " + dump_json(value));
-  }
+  if (output.json()) result["replies"] = std::move(replies);
+  output.print_result(result);
   return interrupted ? kExitInterrupted : kExitFound;
 }
 

@@ -198,11 +198,7 @@ int run_eval_multihop(const MultihopOptions& options, Program& program) {
   program.end_progress();
   const bool interrupted = program.cancel.cancelled();
   if (interrupted) result["interrupted"] = true;
-  if (output.json()) {
-    output.print_json(result);
-  } else {
-    for (const auto& [name, value] : result.items()) output.print_line(name + ": " + dump_json(value));
-  }
+  output.print_result(result);
   return interrupted ? kExitInterrupted : kExitFound;
 }
 

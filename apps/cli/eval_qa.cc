@@ -231,11 +231,7 @@ int run_eval_qa(const QaOptions& options, Program& program) {
   result.update(to_json(sums));
   if (interrupted) result["interrupted"] = true;
   Output& output = program.output();
-  if (output.json()) {
-    output.print_json(result);
-  } else {
-    for (const auto& [name, value] : result.items()) output.print_line(name + ": " + dump_json(value));
-  }
+  output.print_result(result);
   return interrupted ? kExitInterrupted : kExitFound;
 }
 

@@ -209,11 +209,7 @@ int run_eval_rank(const RankOptions& options, Program& program) {
   const bool interrupted = program.cancel.cancelled();
   if (interrupted) result["interrupted"] = true;
   Output& output = program.output();
-  if (output.json()) {
-    output.print_json(result);
-  } else {
-    for (const auto& [name, value] : result.items()) output.print_line(name + ": " + dump_json(value));
-  }
+  output.print_result(result);
   return interrupted ? kExitInterrupted : kExitFound;
 }
 

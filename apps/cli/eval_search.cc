@@ -140,18 +140,10 @@ Json compare_matches(const SearchOptions& options) {
   return result;
 }
 
-void print(Output& output, const Json& result) {
-  if (output.json()) {
-    output.print_json(result);
-  } else {
-    for (const auto& [name, value] : result.items()) output.print_line(name + ": " + dump_json(value));
-  }
-}
-
 int run_eval_search(const SearchOptions& options, Program& program) {
   Output& output = program.output();
   if (options.unanswerable) {
-    print(output, compare_matches(options));
+    output.print_result(compare_matches(options));
     return kExitFound;
   }
   SearchEvaluation evaluation(options);
@@ -161,7 +153,7 @@ int run_eval_search(const SearchOptions& options, Program& program) {
   result.update(to_json(sums));
   const bool interrupted = program.cancel.cancelled();
   if (interrupted) result["interrupted"] = true;
-  print(output, result);
+  output.print_result(result);
   return interrupted ? kExitInterrupted : kExitFound;
 }
 

@@ -63,6 +63,11 @@ void Output::print_json(const Json& value) {
   print_line(dump_json(value));
 }
 
+void Output::print_result(const Json& result) {
+  if (json_) return print_json(result);
+  for (const auto& [name, value] : result.items()) print_line(name + ": " + dump_json(value));
+}
+
 void Output::write_stderr(const std::string& line) {
   end_progress();
   std::fputs((line + "\n").c_str(), stderr);

@@ -38,6 +38,8 @@ class Output {
   void print(std::string_view text);  // as it is, without a newline; flushed
   void print_line(std::string_view text);
   void print_json(const Json& value);  // one line
+  // A measurement: with --json as print_json does, else a line for each field.
+  void print_result(const Json& result);
 
   // For people, on stderr. Notes are left out by --quiet.
   void note(const std::string& line);
