@@ -24,8 +24,7 @@ std::string shown(double value) {
 }  // namespace
 
 ErrorReply reply_of(const std::exception& error) {
-  if (const auto* http = dynamic_cast<const HttpError*>(&error))
-    return {http->status, http->what(), http->code, http->param};
+  if (const auto* http = dynamic_cast<const HttpError*>(&error)) return http->reply();
   const auto* known = dynamic_cast<const Error*>(&error);
   if (known == nullptr) return {500, "internal error, please report it", "internal_error", ""};
   const std::string code(to_string(known->code()));

@@ -17,23 +17,25 @@
 
 namespace lectern::server {
 
-// An error with an HTTP status of its own.
-class HttpError : public Error {
- public:
-  HttpError(int status, const std::string& message, std::string code = {}, std::string param = {})
-      : Error(ErrorCode::kInvalidArgument, message),
-        status(status),
-        code(std::move(code)),
-        param(std::move(param)) {}
-  int status;
+struct ErrorReply {
+  int status = 500;
+  std::string message;
   std::string code;   // for programs
   std::string param;  // the field of the body that is wrong
 };
 
-struct ErrorReply {
-  int status = 500;
-  std::string message, code, param;
+// An error with an HTTP status of its own.
+class HttpError : public Error {
+ public:
+  HttpError(int status, const std::string& message, std::string error_code = {}, std::string param = {})
+      : Error(ErrorCode::kInvalidArgument, message),
+        reply_{status, message, std::move(error_code), std::move(param)} {}
+  const ErrorReply& reply() const { return reply_; }
+
+ private:
+  ErrorReply reply_;
 };
+
 // The reply that an exception stands for. What is not an Error is not told to the client.
 ErrorReply reply_of(const std::exception& error);
 
