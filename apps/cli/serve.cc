@@ -73,7 +73,9 @@ int serve(Program& program, const Options& options) {
 
 void register_serve(CLI::App& app, Program& program) {
   CLI::App* command =
-      add_command(app, "serve", "Serve folders over HTTP: a page, search, questions, OpenAI's API", "");
+      add_command(app, "serve", "Serve folders over HTTP: a page, search, questions, OpenAI's API",
+                  "  lectern serve notes\n"
+                  "  lectern serve notes --port 0 --json\n");
   auto options = std::make_shared<Options>();
   command->add_option("FOLDER", options->folders, "Folders to serve (default: all that are indexed)");
   command->add_option("--host", options->host, "Address to listen on; others than the loopback need a key")

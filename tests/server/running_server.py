@@ -38,8 +38,9 @@ class Server:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.stderr, env=environment)
         line = self.process.stdout.readline()
         if not line:
-            self.process.wait()
-            raise RuntimeError("the server did not start: " + self.log())
+            why = self.log()
+            self.__exit__()
+            raise RuntimeError("the server did not start: " + why)
         self.url = json.loads(line)["url"]
         address = urllib.parse.urlsplit(self.url)
         self.host, self.port = address.hostname, address.port
@@ -51,6 +52,8 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.process.stdout.close()
+        self.stderr.close()
         shutil.rmtree(self.world, ignore_errors=True)
 
     def log(self):
