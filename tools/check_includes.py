@@ -38,6 +38,7 @@ LIBRARIES = [
     ("pugixml.hpp", ["retrieval/extract*", "retrieval/archive*", "retrieval/xml*", "retrieval/html*"]),
     ("curl/*", ["models/http_download*", "agent/remote_http*"]),
     ("CLI/*", ["apps/cli/*"]),
+    ("httplib.h", ["apps/server/*"]),
     ("immintrin.h", ["kernels/cpu/*"]),
     ("cuda*", ["kernels/cuda/*", "engine/cuda_backend*"]),
 ]

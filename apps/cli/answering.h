@@ -9,6 +9,7 @@
 #include "agent/agent.h"
 #include "apps/cli/language_model.h"
 #include "apps/cli/target.h"
+#include "apps/common/answers.h"
 
 namespace lectern::cli {
 
@@ -25,9 +26,6 @@ struct AnswerOptions {
 };
 
 void add_answer_options(CLI::App* command, AnswerOptions& options);
-// "30s", "2min", "200chunks", "20000tokens", each at most once. Throws Error(kInvalidArgument) naming what is
-// not a budget.
-AskBudget parse_budget(const std::vector<std::string>& limits);
 AskRequest make_request(const AnswerOptions& options, std::string question);
 
 struct AnswerEvents {
@@ -61,9 +59,6 @@ class Answerer {
   std::unique_ptr<Collection> collection_;
   OpenModel model_;
 };
-
-// Whether there is an answer, and not one that nothing in the documents supports.
-bool is_supported(const Answer& answer);
 
 // Adds the answer to a JSON result; `explain` adds the trace and the passages.
 void add_answer(Json& json, const Answer& answer, bool explain);

@@ -57,6 +57,7 @@ void register_rm(CLI::App& app, Program& program);
 void register_models(CLI::App& app, Program& program);
 void register_pull(CLI::App& app, Program& program);
 void register_doctor(CLI::App& app, Program& program);
+void register_serve(CLI::App& app, Program& program);
 void register_completion(CLI::App& app, Program& program);
 void register_bench_engine(CLI::App& bench, Program& program);
 

@@ -81,6 +81,10 @@ void Output::warning(const std::string& line) {
   write_stderr("lectern: warning: " + line);
 }
 
+void Output::log_line(const std::string& line) {
+  write_stderr(line);
+}
+
 void Output::nothing(const std::string& line) {
   note(line);
   if (json_) print_json(error_json(to_string(ErrorCode::kNotFound), line, kExitNothing));

@@ -44,6 +44,7 @@ class Output {
   // For people, on stderr. Notes are left out by --quiet.
   void note(const std::string& line);
   void warning(const std::string& line);
+  void log_line(const std::string& line);  // as it is, whatever the options
   // The command found nothing: a note for people and, with --json, the object that stands for the result.
   void nothing(const std::string& line);
 

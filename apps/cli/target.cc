@@ -1,7 +1,6 @@
 #include "apps/cli/target.h"
 
 #include "base/error.h"
-#include "retrieval/analyzer.h"
 
 namespace lectern::cli {
 
@@ -112,30 +111,6 @@ std::string summary(const IndexReport& report) {
   add(report.unchanged, "unchanged");
   if (text == "indexed") text += ": no documents";
   return text + " (" + format_bytes(report.bytes_read) + " read in " + format_seconds(report.seconds) + ")";
-}
-
-Json to_json(const IndexReport& report) {
-  Json json;
-  json["added"] = report.added;
-  json["changed"] = report.changed;
-  json["renamed"] = report.renamed;
-  json["removed"] = report.removed;
-  json["unchanged"] = report.unchanged;
-  json["bytes_read"] = report.bytes_read;
-  json["seconds"] = report.seconds;
-  json["warnings"] = Json::array();
-  for (const FileWarning& warning : report.warnings)
-    json["warnings"].push_back(Json{{"path", warning.path}, {"reason", warning.reason}});
-  return json;
-}
-
-void require_words(const std::string& text, const std::string& what) {
-  if (text.find_first_not_of(" \t\r\n") == std::string::npos)
-    throw Error(ErrorCode::kInvalidArgument, "the " + what + " is empty");
-  std::vector<Term> terms;
-  Analyzer().analyze_query(text, terms);
-  if (terms.empty())
-    throw Error(ErrorCode::kInvalidArgument, "the " + what + " has no words, only punctuation or symbols");
 }
 
 FolderAndText split_arguments(const std::vector<std::string>& arguments) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apps/cli/command.h"
+#include "apps/common/reports.h"
 #include "retrieval/collection.h"
 
 namespace lectern::cli {
@@ -35,10 +36,6 @@ std::optional<IndexReport> bring_up_to_date(Program& program, Collection& collec
 
 void warn_about_files(Program& program, const IndexReport& report);
 std::string summary(const IndexReport& report);
-Json to_json(const IndexReport& report);
-
-// Throws Error(kInvalidArgument) when `text`, the `what` of a command, has no word that could be looked for.
-void require_words(const std::string& text, const std::string& what);
 
 // Commands that take [FOLDER] and one more argument.
 struct FolderAndText {

@@ -1,0 +1,39 @@
+#include "apps/common/answers.h"
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace lectern {
+
+AskBudget parse_budget(const std::vector<std::string>& limits) {
+  AskBudget budget;
+  for (const std::string& limit : limits) {
+    double number = 0;
+    const auto [end, error] = std::from_chars(limit.data(), limit.data() + limit.size(), number);
+    const std::string_view unit(end, static_cast<size_t>(limit.data() + limit.size() - end));
+    const bool whole = number == std::floor(number) && number <= std::numeric_limits<int>::max();
+    const bool positive = error == std::errc() && number > 0 && number <= 1e9;
+    if (positive && unit == "s") {
+      budget.seconds = number;
+    } else if (positive && unit == "min") {
+      budget.seconds = number * 60;
+    } else if (positive && whole && unit == "chunks") {
+      budget.chunks = static_cast<int>(number);
+    } else if (positive && whole && unit == "tokens") {
+      budget.tokens = static_cast<int>(number);
+    } else {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "'" + limit + "' is not a budget: write 30s, 2min, 200chunks or 20000tokens");
+    }
+  }
+  return budget;
+}
+
+bool is_supported(const Answer& answer) {
+  return answer.found && (!answer.citations.empty() || answer.unsupported.empty());
+}
+
+}  // namespace lectern

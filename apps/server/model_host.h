@@ -1,0 +1,114 @@
+// The models of a server: loaded when first asked for, unloaded when nobody has used them for a while or when
+// another needs the room. Thread-safe.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "agent/engine_language_model.h"
+#include "base/cancel.h"
+#include "base/progress.h"
+#include "engine/engine.h"
+
+namespace lectern::server {
+
+struct ModelHostOptions {
+  std::string default_model;  // an id, or the path of a file or folder
+  BackendOptions backend;
+  uint64_t max_bytes = 0;     // of the files of all loaded models; 0: three quarters of the memory
+  double idle_seconds = 900;  // then a model is unloaded
+  size_t max_questions = 4;   // that are answered at a time; the engine reads them together
+  size_t max_waiting = 32;    // for a turn; one more is refused
+};
+
+// The agent's view of an engine that many threads use: the fingerprint is computed once.
+class SharedLanguageModel : public EngineLanguageModel {
+ public:
+  using EngineLanguageModel::EngineLanguageModel;
+  std::string fingerprint() override {
+    const std::lock_guard lock(mutex_);
+    return EngineLanguageModel::fingerprint();
+  }
+
+ private:
+  std::mutex mutex_;
+};
+
+struct LoadedModel {
+  std::string id;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<SharedLanguageModel> model;
+  uint64_t bytes = 0;
+};
+
+struct ModelInfo {
+  std::string id;
+  uint64_t bytes = 0;    // of its files
+  int64_t modified = 0;  // seconds since 1970
+  bool loaded = false;
+  bool is_default = false;
+};
+
+class ModelHost {
+ public:
+  explicit ModelHost(ModelHostOptions options);
+
+  // The default model and the installed ones of the registry.
+  std::vector<ModelInfo> list() const;
+  const std::string& default_id() const { return default_id_; }
+
+  // A model that stays loaded while it is held, and a turn: at most max_questions are held at a time. `id`:
+  // one of list(), "": the default. Loads it with progress. Throws HttpError: 404 for a model that is not
+  // there, 503 when too many wait or it does not fit beside those in use; Error(kCancelled).
+  class Lease;
+  // The full id of a model that is there; throws as acquire does. Loads nothing.
+  std::string check(const std::string& id) const;
+  Lease acquire(const std::string& id, const ProgressFn& progress, const CancelToken& cancel);
+
+  void unload_idle();
+
+ private:
+  struct Slot {
+    LoadedModel loaded;
+    int users = 0;
+    std::chrono::steady_clock::time_point last_used;
+  };
+
+  std::string full_id(const std::string& id) const;
+  std::string path_of(const std::string& id) const;
+  void take_turn(const CancelToken& cancel);
+  void make_room(uint64_t bytes);
+  void release(Slot* slot);
+
+  ModelHostOptions options_;
+  std::string default_id_;
+  std::mutex load_mutex_;  // one load at a time; before mutex_
+  mutable std::mutex mutex_;
+  std::condition_variable turn_;
+  size_t running_ = 0, waiting_ = 0;
+  std::map<std::string, std::unique_ptr<Slot>> slots_;
+};
+
+class ModelHost::Lease {
+ public:
+  Lease(ModelHost* host, Slot* slot) : host_(host), slot_(slot) {}
+  Lease(Lease&& other) noexcept : host_(other.host_), slot_(std::exchange(other.slot_, nullptr)) {}
+  Lease& operator=(Lease&&) = delete;
+  ~Lease() {
+    if (slot_ != nullptr) host_->release(slot_);
+  }
+  Engine& engine() const { return *slot_->loaded.engine; }
+  LanguageModel& model() const { return *slot_->loaded.model; }
+  const std::string& id() const { return slot_->loaded.id; }
+
+ private:
+  ModelHost* host_;
+  Slot* slot_;
+};
+
+}  // namespace lectern::server

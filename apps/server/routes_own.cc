@@ -1,0 +1,185 @@
+// /lectern/...: collections, documents, indexing, search and questions.
+#include <charconv>
+
+#include "apps/common/answers.h"
+#include "apps/common/reports.h"
+#include "apps/server/routes.h"
+#include "apps/server/wire.h"
+#include "base/clock.h"
+
+namespace lectern::server {
+namespace {
+
+constexpr uint64_t kPieceBytes = 64 << 10, kMaxPieceBytes = 4 << 20;
+constexpr size_t kMaxQueryBytes = 8 << 10;
+constexpr size_t kMaxTurns = 64;
+
+uint64_t query_number(const Call& call, const char* name, uint64_t otherwise) {
+  if (!call.request.has_param(name)) return otherwise;
+  const std::string text = call.request.get_param_value(name);
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size())
+    throw HttpError(400, std::string(name) + " must be a whole number of bytes", "invalid_value", name);
+  return number;
+}
+
+void search(const Call& call, Service& service, const Json& body) {
+  const Fields fields(body);
+  const OpenCollection& collection = service.collection(fields.text_or("collection", ""));
+  const std::string query = fields.text("query");
+  if (query.size() > kMaxQueryBytes)
+    throw HttpError(400, "\"query\" is longer than " + std::to_string(kMaxQueryBytes) + " bytes",
+                    "invalid_value", "query");
+  require_words(query, "query");
+  const Stopwatch watch;
+  const std::vector<SearchHit> hits =
+      collection.collection->search({.queries = {{query, 1.0}},
+                                     .limit = static_cast<int>(fields.integer("limit", 10, 1, 100)),
+                                     .sections = true,
+                                     .documents = {},
+                                     .follow_names = fields.flag("names", false)});
+  std::vector<std::string> languages;
+  for (const auto& [language, n] : collection.collection->stats().languages) languages.push_back(language);
+  Json json{{"hits", Json::array()}};
+  for (const SearchHit& hit : hits)
+    json["hits"].push_back(hit_json(hit, highlights(query, hit.passage.text, languages)));
+  json["seconds"] = watch.seconds();
+  call.reply(json);
+}
+
+std::vector<LmMessage> history_of(const Fields& fields) {
+  std::vector<LmMessage> history;
+  const Json* turns = fields.find("history");
+  if (turns == nullptr) return history;
+  if (!turns->is_array() || turns->size() > kMaxTurns)
+    throw HttpError(400, "\"history\" must be an array of at most " + std::to_string(kMaxTurns) + " turns",
+                    "invalid_value", "history");
+  for (const Json& turn : *turns) {
+    if (!turn.is_object())
+      throw HttpError(400, "a turn is {\"role\", \"content\"}", "invalid_value", "history");
+    const Fields of(turn);
+    const std::string role = of.text("role");
+    if (role != "user" && role != "assistant")
+      throw HttpError(400, "the role of a turn is user or assistant", "invalid_value", "history");
+    history.push_back(
+        {role == "user" ? LmMessage::Role::kUser : LmMessage::Role::kAssistant, of.text("content")});
+  }
+  return history;
+}
+
+AskRequest ask_request(const Fields& fields) {
+  AskRequest request;
+  request.question = fields.text("question");
+  const auto level = parse_level(fields.text_or("level", "auto"));
+  if (!level) throw HttpError(400, "\"level\" is auto, 0, 1, 2, 3 or whole", "invalid_value", "level");
+  request.level = *level;
+  request.history = history_of(fields);
+  request.seed = static_cast<uint64_t>(fields.integer("seed", 0, 0, INT64_MAX));
+  request.max_answer_tokens = static_cast<int>(fields.integer("max_tokens", 512, 1, kMaxAnswerTokens));
+  request.budget = parse_budget(fields.texts("budget", 8));
+  return request;
+}
+
+void ask(Call& call, Service& service, const Json& body) {
+  const Fields fields(body);
+  const OpenCollection& collection = service.collection(fields.text_or("collection", ""));
+  const std::string model = fields.text_or("model", "");
+  const AskRequest request = ask_request(fields);
+  if (request.question.size() <= kMaxQuestionBytes) require_words(request.question, "question");
+  if (!fields.flag("stream", true)) {
+    const Service::Asked asked = service.ask(collection, model, request, {}, call.cancel);
+    return call.reply(answer_json(asked.answer, asked.model));
+  }
+  const CancelToken cancel = call.cancel;
+  stream_events(call, [&service, &collection, model, request, cancel](EventWriter& writer) {
+    AskEvents events;
+    events.on_step = [&](const TraceStep& step) {
+      writer.event("step", {{"kind", step.kind}, {"detail", step.detail}, {"seconds", step.seconds}});
+    };
+    events.on_progress = [&](const Progress& progress) {
+      const bool bytes = progress.items_total == 0 && progress.bytes_total > 0;
+      writer.event("progress", {{"done", bytes ? progress.bytes_done : progress.items_done},
+                                {"total", bytes ? progress.bytes_total : progress.items_total},
+                                {"unit", bytes ? "bytes" : progress.stage}});
+    };
+    events.on_text = [&](std::string_view text) {
+      if (!text.empty()) writer.event("text", {{"text", std::string(text)}});
+      return !cancel.cancelled();
+    };
+    const Service::Asked asked = service.ask(collection, model, request, events, cancel);
+    writer.event("answer", answer_json(asked.answer, asked.model));
+  });
+}
+
+void watch_job(Call& call, Service& service, const std::string& id) {
+  const CancelToken cancel = call.cancel;
+  stream_events(call, [&service, id, cancel](EventWriter& writer) {
+    uint64_t seen = ~uint64_t{0};
+    while (!cancel.cancelled()) {
+      const auto job = service.jobs().wait(id, seen, std::chrono::milliseconds(200));
+      if (!job) return;
+      if (job->ended()) return writer.event("end", to_json(*job));
+      if (job->version != seen) writer.event("progress", to_json(*job));
+      seen = job->version;
+    }
+  });
+}
+
+Job job_of(Service& service, const std::string& id) {
+  const auto job = service.jobs().find(id);
+  if (!job) throw HttpError(404, "there is no job " + id, "job_not_found");
+  return *job;
+}
+
+}  // namespace
+
+void add_own_routes(Router& router, Service& service) {
+  router.get("/lectern/collections", [&service](Call& call) {
+    Json list = Json::array();
+    for (const auto& collection : service.collections())
+      list.push_back(collection_json(*collection, service.jobs().running(collection->id)));
+    call.reply({{"collections", list}});
+  });
+  router.get("/lectern/collections/([^/]+)/documents", [&service](Call& call) {
+    const OpenCollection& collection = service.collection(call.path_part(1));
+    Json list = Json::array();
+    for (const DocumentInfo& info : collection.collection->documents()) list.push_back(document_json(info));
+    call.reply({{"documents", list}});
+  });
+  router.get("/lectern/collections/([^/]+)/documents/([^/]+)", [&service](Call& call) {
+    const OpenCollection& collection = service.collection(call.path_part(1));
+    const DocumentInfo info = service.document(collection, call.path_part(2));
+    const uint64_t from = query_number(call, "begin", 0);
+    const uint64_t to =
+        query_number(call, "end", from > UINT64_MAX - kPieceBytes ? from : from + kPieceBytes);
+    if (to < from || to - from > kMaxPieceBytes)
+      throw HttpError(400, "end must lie at most " + std::to_string(kMaxPieceBytes) + " bytes after begin",
+                      "invalid_value", "end");
+    const std::string text = collection.collection->text(info.id);
+    const auto [begin, end] = whole_characters(text, from, to);
+    call.reply({{"id", info.id},
+                {"path", info.path},
+                {"title", info.title},
+                {"text", text.substr(begin, end - begin)},
+                {"begin", begin},
+                {"end", end},
+                {"text_bytes", text.size()}});
+  });
+  router.post("/lectern/collections/([^/]+)/index", [&service](Call& call, const Json&) {
+    call.reply({{"job", to_json(service.index(service.collection(call.path_part(1))))}}, 202);
+  });
+  router.get("/lectern/jobs/([^/]+)",
+             [&service](Call& call) { call.reply(to_json(job_of(service, call.path_part(1)))); });
+  router.get("/lectern/jobs/([^/]+)/events",
+             [&service](Call& call) { watch_job(call, service, job_of(service, call.path_part(1)).id); });
+  router.remove("/lectern/jobs/([^/]+)", [&service](Call& call) {
+    const Job job = job_of(service, call.path_part(1));
+    service.jobs().cancel(job.id);
+    call.reply(to_json(job_of(service, job.id)));
+  });
+  router.post("/lectern/search", [&service](Call& call, const Json& body) { search(call, service, body); });
+  router.post("/lectern/ask", [&service](Call& call, const Json& body) { ask(call, service, body); });
+}
+
+}  // namespace lectern::server

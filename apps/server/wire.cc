@@ -1,0 +1,124 @@
+#include "apps/server/wire.h"
+
+#include <algorithm>
+#include <set>
+
+#include "apps/common/answers.h"
+#include "retrieval/analyzer.h"
+
+namespace lectern::server {
+namespace {
+
+Json page_json(int page) {
+  return page > 0 ? Json(page) : Json(nullptr);
+}
+
+Json ranges_json(const ByteRanges& ranges) {
+  Json json = Json::array();
+  for (const auto& [begin, end] : ranges) json.push_back({begin, end});
+  return json;
+}
+
+}  // namespace
+
+ByteRanges highlights(const std::string& query, const std::string& text,
+                      const std::vector<std::string>& languages) {
+  thread_local Analyzer analyzer;
+  std::vector<Term> terms;
+  analyzer.analyze_query(query, terms, languages);
+  std::set<std::string> wanted;
+  for (const Term& term : terms) wanted.insert(term.text);
+  terms.clear();
+  analyzer.analyze_document(text, terms);
+  ByteRanges ranges;
+  for (const Term& term : terms)
+    if (term.begin < term.end && wanted.contains(term.text)) ranges.emplace_back(term.begin, term.end);
+  std::sort(ranges.begin(), ranges.end());
+  ByteRanges merged;
+  for (const auto& [begin, end] : ranges) {
+    if (!merged.empty() && begin <= merged.back().second) {
+      merged.back().second = std::max(merged.back().second, end);
+    } else {
+      merged.emplace_back(begin, end);
+    }
+  }
+  return merged;
+}
+
+Json hit_json(const SearchHit& hit, const ByteRanges& marked) {
+  const Passage& passage = hit.passage;
+  return {{"document", passage.document_id},
+          {"chunk", passage.chunk_id},
+          {"path", passage.path},
+          {"title", passage.title},
+          {"heading", hit.heading_path},
+          {"page", page_json(passage.chunk.first_page)},
+          {"line_first", passage.chunk.first_line},
+          {"line_last", passage.chunk.last_line},
+          {"score", hit.score},
+          {"text", passage.text},
+          {"begin", passage.chunk.begin},
+          {"end", passage.chunk.end},
+          {"highlights", ranges_json(marked)}};
+}
+
+Json citation_json(const Citation& citation) {
+  const SourcePassage& passage = citation.passage;
+  return {{"number", citation.number},
+          {"document", passage.document_id},
+          {"path", passage.path},
+          {"title", passage.title},
+          {"heading", passage.heading_path},
+          {"page", page_json(passage.first_page)},
+          {"line_first", passage.first_line},
+          {"line_last", passage.last_line},
+          {"quote", citation.quote},
+          {"quote_begin", citation.quote_begin},
+          {"quote_end", citation.quote_end}};
+}
+
+Json answer_json(const Answer& answer, const std::string& model) {
+  Json json{{"text", answer.text}, {"found", answer.found}, {"supported", is_supported(answer)}};
+  json["citations"] = Json::array();
+  for (const Citation& citation : answer.citations) json["citations"].push_back(citation_json(citation));
+  json["unsupported"] = Json::array();
+  for (const TextRange& claim : answer.unsupported) json["unsupported"].push_back({claim.begin, claim.end});
+  json["level"] = std::string(to_string(answer.level));
+  json["calls"] = answer.trace.calls;
+  json["seconds"] = answer.trace.seconds;
+  json["model"] = model;
+  return json;
+}
+
+Json document_json(const DocumentInfo& document) {
+  return {{"id", document.id},          {"path", document.path},         {"title", document.title},
+          {"format", document.format},  {"language", document.language}, {"text_bytes", document.text_bytes},
+          {"chunks", document.n_chunks}};
+}
+
+Json collection_json(const OpenCollection& collection, const std::optional<std::string>& job) {
+  const CollectionStats stats = collection.collection->stats();
+  Json json{{"id", collection.id}, {"name", collection.id}};
+  json["folders"] = Json::array();
+  for (const auto& folder : collection.folders) json["folders"].push_back(folder.string());
+  json["documents"] = stats.n_documents;
+  json["chunks"] = stats.n_chunks;
+  json["text_bytes"] = stats.text_bytes;
+  json["languages"] = Json::array();
+  for (const auto& [language, n] : stats.languages) json["languages"].push_back(Json::array({language, n}));
+  json["job"] = job ? Json(*job) : Json(nullptr);
+  return json;
+}
+
+std::pair<uint64_t, uint64_t> whole_characters(const std::string& text, uint64_t begin, uint64_t end) {
+  const auto inside = [&](uint64_t at) {
+    return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
+  };
+  end = std::min<uint64_t>(end, text.size());
+  begin = std::min(begin, end);
+  while (begin > 0 && inside(begin)) --begin;
+  while (inside(end)) ++end;
+  return {begin, end};
+}
+
+}  // namespace lectern::server

@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""Tests of `lectern serve` with the 0.5B model.   answers_test.py PROGRAM"""
+
+import json
+import pathlib
+import socket
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from running_server import MODEL, Server, model_file
+
+QUESTION = "Who rode the running machine?"
+HELLO = [{"role": "user", "content": "Say hello."}]
+
+
+class Answers(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(PROGRAM, model=MODEL)
+        cls.server.wait_until_indexed()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__()
+
+    def check_citations(self, answer):
+        for citation in answer["citations"]:
+            _, piece = self.server.get(f"/lectern/collections/notes/documents/{citation['document']}"
+                                       f"?begin={citation['quote_begin']}&end={citation['quote_end']}")
+            self.assertEqual(piece["text"], citation["quote"])
+            self.assertIn(f"[{citation['number']}]", answer["text"])
+
+    def test_ask_streams(self):
+        events = self.server.events("/lectern/ask", {"collection": "notes", "question": QUESTION, "max_tokens": 64})
+        names = [name for name, _ in events]
+        self.assertEqual(names[-1], "answer", events[-1])
+        self.assertIn("step", names)
+        text = "".join(json.loads(data)["text"] for name, data in events if name == "text")
+        answer = json.loads(events[-1][1])
+        self.assertEqual(text, answer["text"])
+        self.assertTrue(answer["found"])
+        self.assertTrue(answer["citations"])
+        self.assertEqual(answer["model"], MODEL)
+        self.check_citations(answer)
+
+    def test_ask_at_once(self):
+        status, answer = self.server.post("/lectern/ask", {"question": QUESTION, "stream": False, "max_tokens": 64})
+        self.assertEqual(status, 200)
+        self.assertTrue(answer["text"])
+        self.check_citations(answer)
+
+    def test_chat(self):
+        status, reply = self.server.post("/v1/chat/completions",
+                                         {"messages": HELLO, "temperature": 0, "max_tokens": 20, "model": MODEL})
+        self.assertEqual(status, 200)
+        self.assertEqual(reply["object"], "chat.completion")
+        choice = reply["choices"][0]
+        self.assertIn("ello", choice["message"]["content"])
+        self.assertIn(choice["finish_reason"], ("stop", "length"))
+        self.assertGreater(reply["usage"]["prompt_tokens"], 5)
+        self.assertEqual(reply["usage"]["total_tokens"],
+                         reply["usage"]["prompt_tokens"] + reply["usage"]["completion_tokens"])
+
+    def test_chat_streams_the_same(self):
+        body = {"messages": HELLO, "temperature": 0, "max_tokens": 20, "model": MODEL}
+        whole = self.server.post("/v1/chat/completions", body)[1]["choices"][0]["message"]["content"]
+        events = [data for _, data in self.server.events(
+            "/v1/chat/completions", {**body, "stream": True, "stream_options": {"include_usage": True}})]
+        self.assertEqual(events[-1], "[DONE]")
+        chunks = [json.loads(data) for data in events[:-1]]
+        self.assertEqual(chunks[0]["choices"][0]["delta"]["role"], "assistant")
+        text = "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"])
+        self.assertEqual(text, whole)
+        self.assertIn(chunks[-2]["choices"][0]["finish_reason"], ("stop", "length"))
+        self.assertEqual(chunks[-1]["choices"], [])
+        self.assertGreater(chunks[-1]["usage"]["completion_tokens"], 0)
+
+    def test_length_stop_and_seed(self):
+        body = {"messages": [{"role": "user", "content": "Count from one to twenty in words."}], "max_tokens": 5}
+        self.assertEqual(self.server.post("/v1/chat/completions", body)[1]["choices"][0]["finish_reason"], "length")
+        body = {**body, "temperature": 1.0, "max_tokens": 24, "seed": 7}
+        texts = {self.server.post("/v1/chat/completions", body)[1]["choices"][0]["message"]["content"]
+                 for _ in range(2)}
+        self.assertEqual(len(texts), 1)
+        text = texts.pop()
+        stop = text.split()[1]
+        stopped = self.server.post("/v1/chat/completions", {**body, "stop": stop})[1]["choices"][0]
+        self.assertNotIn(stop, stopped["message"]["content"])
+        self.assertEqual(stopped["finish_reason"], "stop")
+
+    def test_json_schema(self):
+        schema = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20},
+                                                   "people": {"type": "integer"}},
+                  "required": ["city", "people"], "additionalProperties": False}
+        status, reply = self.server.post("/v1/chat/completions", {
+            "messages": [{"role": "user", "content": "A city and how many people live there."}], "max_tokens": 64,
+            "response_format": {"type": "json_schema", "json_schema": {"name": "city", "schema": schema}}})
+        self.assertEqual(status, 200, reply)
+        value = json.loads(reply["choices"][0]["message"]["content"])
+        self.assertEqual(set(value), {"city", "people"})
+        status, reply = self.server.post("/v1/chat/completions", {
+            "messages": HELLO, "response_format": {"type": "json_schema",
+                                                   "json_schema": {"name": "x", "schema": {"$ref": "#"}}}})
+        self.assertEqual((status, reply["error"]["param"]), (400, "response_format"))
+
+    def test_chat_over_documents(self):
+        for body in ({"model": MODEL + "/rag"}, {"model": MODEL, "collection": "notes"}):
+            body = {**body, "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 64}
+            status, reply = self.server.post("/v1/chat/completions", body)
+            self.assertEqual(status, 200, reply)
+            message = reply["choices"][0]["message"]
+            self.assertTrue(message["annotations"])
+            note = message["annotations"][0]
+            self.assertEqual(note["type"], "file_citation")
+            self.assertEqual(message["content"][note["index"]:].split("]")[0], f"[{note['number']}")
+            self.assertTrue(note["quote"])
+        chunks = [json.loads(data) for _, data in self.server.events("/v1/chat/completions", {**body, "stream": True})
+                  if data != "[DONE]"]
+        text = "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks)
+        self.assertEqual(text, message["content"])
+        self.assertEqual(chunks[-1]["choices"][0]["delta"]["annotations"], message["annotations"])
+
+    def test_completion(self):
+        status, reply = self.server.post("/v1/completions", {"prompt": "def add(a, b):\n    return", "temperature": 0,
+                                                             "max_tokens": 8})
+        self.assertEqual(status, 200)
+        self.assertIn("a + b", reply["choices"][0]["text"])
+
+    def test_models(self):
+        _, models = self.server.get("/v1/models")
+        ids = [model["id"] for model in models["data"]]
+        self.assertIn(MODEL, ids)
+        self.assertIn(MODEL + "/rag", ids)
+        self.assertEqual(self.server.get("/v1/models/" + MODEL)[1]["id"], MODEL)
+        self.assertEqual(self.server.get(f"/v1/models/{MODEL}/rag")[1]["id"], MODEL + "/rag")
+
+    def test_refusals(self):
+        def refused(body, path="/v1/chat/completions"):
+            status, reply = self.server.post(path, body)
+            return status, reply["error"]["param"]
+        self.assertEqual(refused({"messages": HELLO, "model": "gpt-9"}), (404, "model"))
+        self.assertEqual(refused({"messages": HELLO, "model": "/etc/passwd"}), (404, "model"))
+        self.assertEqual(refused({"question": QUESTION, "model": "gpt-9", "stream": False}, "/lectern/ask"),
+                         (404, "model"))
+        self.assertEqual(refused({"messages": []}), (400, "messages"))
+        self.assertEqual(refused({"messages": HELLO, "temperature": 3}), (400, "temperature"))
+        self.assertEqual(refused({"messages": HELLO, "n": 2}), (400, "n"))
+        self.assertEqual(refused({"messages": HELLO, "tools": [{"type": "function"}]}), (400, "tools"))
+        self.assertEqual(refused({"messages": [{"role": "user", "content": "word " * 60000}]}), (400, "messages"))
+
+    def test_ollama(self):
+        _, tags = self.server.get("/api/tags")
+        self.assertIn(MODEL, [model["name"] for model in tags["models"]])
+        self.assertTrue(self.server.get("/api/version")[1]["version"])
+        body = {"model": MODEL + ":latest", "messages": HELLO, "options": {"temperature": 0, "num_predict": 16}}
+        status, whole = self.server.post("/api/chat", {**body, "stream": False})
+        self.assertEqual(status, 200, whole)
+        self.assertTrue(whole["done"])
+        _, headers, reply = self.server.request("POST", "/api/chat", body)
+        self.assertEqual(headers["Content-Type"], "application/x-ndjson")
+        lines = [json.loads(line) for line in reply.splitlines()]
+        self.assertEqual("".join(line["message"]["content"] for line in lines), whole["message"]["content"])
+        self.assertEqual([line["done"] for line in lines][-1], True)
+        self.assertGreater(lines[-1]["eval_count"], 0)
+        status, generated = self.server.post("/api/generate", {"model": MODEL, "prompt": "Say hello.", "stream": False,
+                                                               "options": {"num_predict": 8}})
+        self.assertTrue(generated["response"])
+
+    def test_who_leaves_costs_nothing_more(self):
+        body = json.dumps({"messages": [{"role": "user", "content": "Write a very long story."}], "max_tokens": 4000,
+                           "temperature": 0, "stream": True}).encode()
+        head = (f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n").encode()
+        for streamed in (True, False):
+            sent = body if streamed else body.replace(b'"stream": true', b'"stream": false')
+            sent_head = head if streamed else head.replace(str(len(body)).encode(), str(len(sent)).encode())
+            with socket.create_connection((self.server.host, self.server.port), timeout=60) as sock:
+                sock.sendall(sent_head + sent)
+                if streamed:
+                    self.assertTrue(sock.recv(1000).startswith(b"HTTP/1.1 200 "))
+                else:
+                    time.sleep(1)
+            self.assertTrue(self.falls_to("lectern_requests_in_flight", 1, 10), "the request goes on for nobody")
+
+    def falls_to(self, name, value, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            text = self.server.request("GET", "/metrics")[2].decode()
+            if f"\n{name} {float(value)}\n" in text:
+                return True
+            time.sleep(0.1)
+        return False
+
+    def test_search_while_answers_stream(self):
+        results = []
+
+        def ask():
+            results.append(self.server.events("/lectern/ask", {"question": QUESTION, "max_tokens": 48})[-1][0])
+
+        threads = [threading.Thread(target=ask) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        times = []
+        while any(thread.is_alive() for thread in threads):
+            started = time.monotonic()
+            self.assertEqual(self.server.post("/lectern/search", {"query": "beans"})[0], 200)
+            times.append(time.monotonic() - started)
+            time.sleep(0.05)
+        self.assertEqual(results, ["answer"] * 6)
+        self.assertLess(sorted(times)[len(times) // 2], 0.5)
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    if not model_file().exists():
+        print(f"SKIPPED: {model_file()} is not there; lectern pull {MODEL}")
+    else:
+        unittest.main(verbosity=2)
