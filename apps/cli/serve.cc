@@ -6,6 +6,7 @@
 #include "apps/server/server.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "models/registry.h"
 
 namespace lectern::cli {
 namespace {
@@ -56,6 +57,12 @@ int serve(Program& program, const Options& options) {
     };
   }
   server::Server server(std::move(server_options));
+  for (const std::string& why : server.service().skipped()) out.warning(printable(why));
+  try {
+    resolve_model(model_name(program));
+  } catch (const Error& error) {
+    out.warning(std::string(error.what()) + "; searches need no model");
+  }
   if (server.service().collections().empty()) out.note("no folder is served; name one: lectern serve FOLDER");
   if (out.json()) {
     Json result = json_result("serve");

@@ -77,6 +77,47 @@ std::optional<Refusal> check_content_type(const Head& head) {
   return Refusal{415, "the body must be JSON, with Content-Type: application/json", "unsupported_media_type"};
 }
 
+std::string_view reason_phrase(int status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 202:
+      return "Accepted";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 411:
+      return "Length Required";
+    case 413:
+      return "Payload Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "Error";
+  }
+}
+
 }  // namespace
 
 bool is_loopback(std::string_view host) {
@@ -133,45 +174,17 @@ std::string error_body(int status, std::string_view message, std::string_view co
                           {"code", text_or_null(code)}}}});
 }
 
-std::string_view reason_phrase(int status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 202:
-      return "Accepted";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 408:
-      return "Request Timeout";
-    case 411:
-      return "Length Required";
-    case 413:
-      return "Payload Too Large";
-    case 414:
-      return "URI Too Long";
-    case 415:
-      return "Unsupported Media Type";
-    case 417:
-      return "Expectation Failed";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 502:
-      return "Bad Gateway";
-    case 503:
-      return "Service Unavailable";
-    case 505:
-      return "HTTP Version Not Supported";
-    default:
-      return "Error";
-  }
+std::string refusal_reply(const Refusal& refusal, bool with_body) {
+  const std::string body = error_body(refusal.status, refusal.message, refusal.code);
+  std::string reply = "HTTP/1.1 " + std::to_string(refusal.status) + " " +
+                      std::string(reason_phrase(refusal.status)) + "\r\n";
+  for (const auto& [name, value] : security_headers()) reply += name + ": " + value + "\r\n";
+  if (refusal.status == 503) reply += "Retry-After: 1\r\n";
+  if (refusal.status == 401) reply += "WWW-Authenticate: Bearer\r\n";
+  if (refusal.status == 405) reply += "Allow: GET, HEAD, POST, DELETE\r\n";
+  reply += "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+           "\r\nConnection: close\r\n\r\n";
+  return with_body ? reply + body : reply;
 }
 
 }  // namespace lectern::server

@@ -35,6 +35,7 @@ std::vector<std::pair<std::string, std::string>> security_headers();
 // {"error": {"message", "type", "param", "code"}}
 std::string error_body(int status, std::string_view message, std::string_view code,
                        std::string_view param = {});
-std::string_view reason_phrase(int status);
+// The whole reply, head and body, after which the connection closes.
+std::string refusal_reply(const Refusal& refusal, bool with_body);
 
 }  // namespace lectern::server

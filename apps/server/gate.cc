@@ -302,21 +302,11 @@ void Gate::write_client(Connection& c) {
 
 // A reply of our own. What the client still sends is not read into memory.
 void Gate::refuse(Connection& c, const Refusal& refusal) {
-  const std::string body = error_body(refusal.status, refusal.message, refusal.code);
-  std::string reply = "HTTP/1.1 " + std::to_string(refusal.status) + " " +
-                      std::string(reason_phrase(refusal.status)) + "\r\n";
-  for (const auto& [name, value] : security_headers()) reply += name + ": " + value + "\r\n";
-  if (refusal.status == 503) reply += "Retry-After: 1\r\n";
-  if (refusal.status == 401) reply += "WWW-Authenticate: Bearer\r\n";
-  if (refusal.status == 405) reply += "Allow: GET, HEAD, POST, DELETE\r\n";
-  reply += "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
-           "\r\nConnection: close\r\n\r\n";
-  if (c.head.method != "HEAD") reply += body;
   ++tally_.refused;
   body_bytes_ -= c.body_counted;
   c.body_counted = 0;
   c.in = std::string();
-  c.out = std::move(reply);
+  c.out = refusal_reply(refusal, c.head.method != "HEAD");
   c.out_done = 0;
   c.stage = Connection::Stage::kRefusing;
   c.deadline = after(kDrainSeconds);

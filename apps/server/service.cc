@@ -23,11 +23,20 @@ Service::Service(const std::vector<std::string>& folders, ModelHostOptions model
     open(database, {folder});
   }
   if (!folders.empty()) return;
-  for (const fs::path& database : default_collections()) open(database, {});
+  for (const fs::path& database : default_collections()) {
+    try {
+      open(database, {});
+    } catch (const Error& why) {
+      skipped_.emplace_back(why.what());  // one that is damaged does not keep the others from being served
+    }
+  }
 }
 
 void Service::open(const fs::path& database, std::vector<fs::path> folders) {
+  for (const auto& other : collections_)
+    if (other->database == database) return;  // a folder that was named twice
   auto opened = std::make_unique<OpenCollection>();
+  opened->database = database;
   opened->collection = Collection::open(database);
   std::error_code error;
   if (folders.empty()) {

@@ -21,6 +21,7 @@ inline constexpr double kMaxReadingSeconds = 600;  // of one question, before it
 struct OpenCollection {
   std::string id;
   std::vector<std::filesystem::path> folders;  // empty: of an index whose folders are gone
+  std::filesystem::path database;
   std::unique_ptr<Collection> collection;
 };
 
@@ -31,6 +32,8 @@ class Service {
   Service(const std::vector<std::string>& folders, ModelHostOptions models);
 
   const std::vector<std::unique_ptr<OpenCollection>>& collections() const { return collections_; }
+  // Why collections that are indexed are not served.
+  const std::vector<std::string>& skipped() const { return skipped_; }
   // "": the only one there is. Throws HttpError(404, or 400 when one must be named).
   OpenCollection& collection(const std::string& id) const;
   // Throws HttpError(404).
@@ -54,6 +57,7 @@ class Service {
   void open(const std::filesystem::path& database, std::vector<std::filesystem::path> folders);
 
   std::vector<std::unique_ptr<OpenCollection>> collections_;
+  std::vector<std::string> skipped_;
   ModelHost models_;
   Jobs jobs_;  // last: ends before what its jobs work on
 };

@@ -213,6 +213,19 @@ class Answers(unittest.TestCase):
         self.assertLess(sorted(times)[len(times) // 2], 0.5)
 
 
+class Ending(unittest.TestCase):
+    def test_interrupt_while_an_answer_streams(self):
+        with Server(PROGRAM, model=MODEL) as server:
+            server.wait_until_indexed()
+            body = json.dumps({"messages": [{"role": "user", "content": "Write a very long story."}],
+                               "max_tokens": 4000, "stream": True}).encode()
+            with socket.create_connection((server.host, server.port), timeout=60) as sock:
+                sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+                             b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                self.assertTrue(sock.recv(1000).startswith(b"HTTP/1.1 200 "))
+                self.assertEqual(server.interrupt(), 0, server.log())
+
+
 if __name__ == "__main__":
     PROGRAM = sys.argv.pop(1)
     if not model_file().exists():
