@@ -2,6 +2,7 @@
 """The page against the real server, without a model: answers come from a script.   page_test.py PROGRAM"""
 
 import sys
+import tempfile
 import unittest
 
 from browser import BrowserTest, stream
@@ -155,6 +156,16 @@ class Page(BrowserTest):
         self.assertTrue(self.in_view(page, "#reader mark.quote"))
         self.assertEqual(page.evaluate("document.activeElement.id"), "reader-title")
 
+    def test_a_quote_that_is_gone_is_said(self):
+        page = self.open()
+        answer = self.beans()
+        answer["citations"][0]["quote"] = "Sowed the runner beans on 13 May"
+        self.answers(page, ("answer", answer))
+        self.ask(page, "When?")
+        page.click(".answer .cite")
+        page.wait_for_selector("#reader-problem:has-text('has changed')")
+        self.assertEqual(page.locator("#reader mark").count(), 0)
+
     def test_nothing_found_is_said_kindly(self):
         page = self.open()
         self.answers(page, ("answer", {"text": "", "found": False, "supported": False, "citations": [],
@@ -181,6 +192,22 @@ class Page(BrowserTest):
         page.fill("#query", "beans")
         page.wait_for_selector("#search-status:has-text('does not answer')")
         page.faults.clear()  # the browser logs the failed request
+
+    def test_a_key_comes_from_the_fragment(self):
+        key = "0123456789abcdef-key"
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(key)
+            file.flush()
+            with Server(PROGRAM, "--api-key-file", file.name) as server:
+                page = self.browser.new_page()
+                page.goto(server.url)
+                page.wait_for_selector("#problem:has-text('#key=')")
+                page.goto(server.url + "/#key=" + key)
+                page.wait_for_selector("#collections .row")
+                self.assertNotIn(key, page.url)
+                page.reload()
+                page.wait_for_selector("#collections .row")
+                page.close()
 
     # The library
 

@@ -1,7 +1,7 @@
 // Talks to the server: JSON requests, and streams of server-sent events read from the reply of a fetch (an EventSource
 // can neither POST nor show a key). All failures are an ApiError whose message can be shown as it is.
 
-const KEY = "lectern.key";
+import { api_key, keep_api_key } from "./store.js";
 
 export class ApiError extends Error {
   constructor(message, status = 0) {
@@ -10,19 +10,19 @@ export class ApiError extends Error {
   }
 }
 
-// The key comes in the address's fragment, which is never sent, and does not stay there.
+// The key comes in the address's fragment, which is never sent, and does not stay there. Says whether there was one.
 export function take_key() {
   const found = new URLSearchParams(location.hash.slice(1)).get("key");
-  if (!found) return;
-  sessionStorage.setItem(KEY, found);
+  if (!found) return false;
+  keep_api_key(found);
   history.replaceState(null, "", location.pathname + location.search);
+  return true;
 }
 
 function headers(body) {
   const all = {};
   if (body !== undefined) all["Content-Type"] = "application/json";
-  const key = sessionStorage.getItem(KEY);
-  if (key) all.Authorization = `Bearer ${key}`;
+  if (api_key()) all.Authorization = `Bearer ${api_key()}`;
   return all;
 }
 

@@ -4,11 +4,11 @@ import { ask_in, ask_question, is_asking, retranslate_ask, start_ask, stop } fro
 import { retranslate_library, start_library } from "./library.js";
 import { close_reader, is_open, retitle, start_reader } from "./reader.js";
 import { retranslate_search, search_again, search_in, start_search } from "./search.js";
+import { recall, remember } from "./store.js";
 import { say, switch_language, t, translate } from "./strings.js";
 
 const by_id = (id) => document.getElementById(id);
 const MODES = ["search", "ask"];
-const THEME = "lectern.theme";
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const small = matchMedia("(max-width: 799px)");
 
@@ -45,6 +45,7 @@ function set_drawer(open) {
 }
 
 function on_key(event) {
+  if (event.defaultPrevented) return;
   const typing = event.target.matches("input, textarea, select");
   if (event.key === "Escape" && !event.isComposing) {
     if (is_open()) close_reader();
@@ -75,7 +76,7 @@ function start_bar() {
   by_id("theme").addEventListener("click", () => {
     const now = document.documentElement.dataset.theme || (dark.matches ? "dark" : "light");
     const next = now === "dark" ? "light" : "dark";
-    localStorage.setItem(THEME, next);
+    remember("theme", next);
     set_theme(next);
   });
   by_id("language").addEventListener("click", () => {
@@ -103,7 +104,7 @@ function translate_all() {
 }
 
 take_key();
-set_theme(localStorage.getItem(THEME));
+set_theme(recall("theme"));
 start_bar();
 start_reader();
 start_search((question) => {
@@ -121,5 +122,8 @@ start_library({
   },
   changed: search_again,
   problem: show_problem,
+});
+addEventListener("hashchange", () => {
+  if (take_key()) location.reload();
 });
 if (!small.matches) field().focus();

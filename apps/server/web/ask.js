@@ -230,7 +230,7 @@ function citation_button(citation) {
 function open_citation(citation) {
   open_document({
     collection, document: citation.document, title: citation.title, path: citation.path, place: place_of(citation, t),
-    marks: [{ begin: citation.quote_begin, end: citation.quote_end, kind: "quote" }],
+    marks: [{ begin: citation.quote_begin, end: citation.quote_end, kind: "quote" }], quote: citation.quote,
   });
 }
 

@@ -3,8 +3,8 @@ import { events, request } from "./api.js";
 import { make } from "./text.js";
 import { count, number, say, t } from "./strings.js";
 import { open_document } from "./reader.js";
+import { recall, remember } from "./store.js";
 
-const KEPT = "lectern.collection";
 const MAX_LISTED = 500;
 const MAX_WARNINGS = 20;
 
@@ -45,7 +45,7 @@ async function refresh() {
   }
   for (const one of collections) if (one.job && watched.get(one.id)?.state !== "running") follow(one.id, { id: one.job, state: "running", done: 0, total: 0 });
   if (!collections.some((one) => one.id === current)) {
-    const kept = localStorage.getItem(KEPT);
+    const kept = recall("collection");
     const first = collections.find((one) => one.id === kept) ?? collections[0];
     if (first) return choose(first.id);
   }
@@ -55,7 +55,7 @@ async function refresh() {
 
 function choose(id) {
   current = id;
-  localStorage.setItem(KEPT, id);
+  remember("collection", id);
   draw_collections();
   draw_job(watched.get(id));
   documents = [];

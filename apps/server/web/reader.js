@@ -17,7 +17,8 @@ let opener = null;   // gets the focus back
 
 const is_code = (path) => /\.(py|c|cc|cpp|h|hpp|js|ts|rs|go|java|sh|json|yaml|yml|toml|csv|log|sql|css)$/i.test(path);
 
-// {collection, document, title, path, place, marks: [{begin, end, kind: "quote"|"passage"|"word"}]}, sorted and apart.
+// {collection, document, title, path, place, marks: [{begin, end, kind: "quote"|"passage"|"word"}], quote}: marks are bytes,
+// sorted and apart; the quote, if any, is what must stand at them.
 export async function open_document(target) {
   if (!is_open()) opener = document.activeElement;
   show_frame(target);
@@ -28,6 +29,10 @@ export async function open_document(target) {
   const piece = await fetch_piece(Math.max(0, first - BEFORE), last + AFTER);
   if (!piece) return;
   Object.assign(shown, { begin: piece.begin, end: piece.end, total: piece.text_bytes });
+  if (target.quote && !stands_there(piece, target)) {
+    shown.marks = [];
+    show_problem(t("changed"));
+  }
   by_id("reader-text").replaceChildren(render(piece));
   after_change();
   const mark = by_id("reader-text").querySelector("mark, .passage");
@@ -83,10 +88,19 @@ async function fetch_piece(begin, end) {
   } catch (error) {
     if (error.name === "AbortError") return null;
     by_id("reader-text").querySelector(".opening")?.remove();
-    by_id("reader-problem").textContent = say(error);
-    by_id("reader-problem").hidden = false;
+    show_problem(say(error));
     return null;
   }
+}
+
+function stands_there(piece, { quote, marks }) {
+  const utf8 = new Utf8Text(piece.text, piece.begin);
+  return piece.text.slice(utf8.index(marks[0].begin), utf8.index(marks[0].end)) === quote;
+}
+
+function show_problem(text) {
+  by_id("reader-problem").textContent = text;
+  by_id("reader-problem").hidden = false;
 }
 
 async function earlier() {
@@ -137,10 +151,18 @@ function render(piece) {
     const kind = code ? "" : kind_of_line(piece.text.slice(at, Math.min(end, at + 80)));
     const near = ranges_between(ranges, at, end);
     const line = kind ? root.appendChild(make("span", { class: kind })) : root;
-    append_ranges(line, piece.text, [at, end], near.ranges, (text, n) => wrap(text, n + near.first));
+    append_ranges(line, piece.text, [at, end], near.ranges, (text, n) => wrap(text, n + near.first), kind === "heading" ? dim_hashes : undefined);
     at = end;
   }
   return root;
+}
+
+function dim_hashes(text) {
+  const hashes = /^#+/.exec(text);
+  if (!hashes) return text;
+  const fragment = document.createDocumentFragment();
+  fragment.append(make("span", { class: "hashes" }, hashes[0]), text.slice(hashes[0].length));
+  return fragment;
 }
 
 function ranges_between(ranges, from, to) {

@@ -1,4 +1,5 @@
 // What the page says, in English and Chinese. {0}, {1} are filled in.
+import { recall, remember } from "./store.js";
 
 const STRINGS = {
   en: {
@@ -20,7 +21,7 @@ const STRINGS = {
     ask_label: "Your question", ask_placeholder: "Ask a question", follow_placeholder: "Ask a follow-up",
     key_focus: "type", key_move: "choose", key_open: "open", key_close: "close",
     page: "p. {0}", pages: "pp. {0}–{1}", line: "line {0}", lines: "lines {0}–{1}",
-    earlier: "Earlier text", later: "Later text", reader_range: "{0} % of the document is shown", opening: "Opening …",
+    earlier: "Earlier text", later: "Later text", reader_range: "{0} % of the document is shown", opening: "Opening …", changed: "The document has changed: the quote no longer stands in it.",
     you_asked: "You asked", answer: "Answer", working: "Reading …", n_step: "{0} steps, {1} s", one_step: "1 step, {1} s",
     not_found: "This is not in these documents.",
     not_found_more: "None of the passages that were read answers it. Other words may help, or another collection.",
@@ -55,7 +56,7 @@ const STRINGS = {
     ask_label: "你的问题", ask_placeholder: "输入问题", follow_placeholder: "继续追问",
     key_focus: "输入", key_move: "选择", key_open: "打开", key_close: "关闭",
     page: "第 {0} 页", pages: "第 {0}–{1} 页", line: "第 {0} 行", lines: "第 {0}–{1} 行",
-    earlier: "上文", later: "下文", reader_range: "已显示全文的 {0} %", opening: "正在打开……",
+    earlier: "上文", later: "下文", reader_range: "已显示全文的 {0} %", opening: "正在打开……", changed: "文档已有改动，所引的原句不在其中了。",
     you_asked: "你的提问", answer: "回答", working: "正在阅读……", n_step: "{0} 步，{1} 秒", one_step: "1 步，{1} 秒",
     not_found: "这些文档里没有答案。",
     not_found_more: "读过的段落都没有回答这个问题。可以换个说法，或换一个文库。",
@@ -73,8 +74,7 @@ const STRINGS = {
   },
 };
 
-const KEPT = "lectern.language";
-let language = localStorage.getItem(KEPT) || ((navigator.language || "en").toLowerCase().startsWith("zh") ? "zh" : "en");
+let language = recall("language") || ((navigator.language || "en").toLowerCase().startsWith("zh") ? "zh" : "en");
 if (!STRINGS[language]) language = "en";
 
 export function t(name, ...values) {
@@ -107,7 +107,7 @@ export function translate(root = document) {
 
 export function switch_language() {
   language = language === "zh" ? "en" : "zh";
-  localStorage.setItem(KEPT, language);
+  remember("language", language);
   translate();
 }
 
