@@ -130,13 +130,17 @@ function hit_node(hit, n) {
 function snippet(hit) {
   const utf8 = new Utf8Text(hit.text);
   const words = utf8.ranges(hit.highlights);
-  let from = words.length > 0 ? Math.max(0, words[0][0] - LEAD) : 0;
-  if (from > 0) {
-    const space = hit.text.slice(from, words[0][0]).search(/\s|[，。；：]/);
+  const first = words.length > 0 ? words[0][0] : hit.text.length;
+  const heading = /^#{1,6}\s[^\n]*\n+/.exec(hit.text)?.[0].length ?? 0;  // is named below
+  let from = words.length > 0 ? Math.max(0, first - LEAD) : 0;
+  if (from <= heading && heading <= first && heading < hit.text.length) {
+    from = heading;
+  } else if (from > 0) {
+    const space = hit.text.slice(from, first).search(/\s|[，。；：]/);
     if (space >= 0) from += space + 1;
     else if (/[\uDC00-\uDFFF]/.test(hit.text[from])) ++from;  // not in the middle of a character
   }
-  const node = make("p", { class: "snippet" }, from > 0 ? "… " : "");
+  const node = make("p", { class: "snippet" }, from > heading ? "… " : "");
   append_ranges(node, hit.text, [from, hit.text.length], words, (text) => make("mark", {}, text));
   return node;
 }
