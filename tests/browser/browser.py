@@ -18,6 +18,7 @@ def skip(why):
 
 
 try:
+    from axe_playwright_python.sync_playwright import Axe  # noqa: F401 (for the tests)
     from playwright.sync_api import sync_playwright
 except ImportError:
     python = ROOT / "build" / "test-venv" / "bin" / "python"
