@@ -122,7 +122,7 @@ std::optional<Refusal> parse_head(std::string_view text, Head& head) {
   if (text.size() > kMaxHeadBytes)
     return Refusal{431, "the head is longer than " + std::to_string(kMaxHeadBytes) + " bytes",
                    "header_too_large"};
-  bool first = true;
+  bool first = true, complete = false;
   while (!text.empty()) {
     const size_t end = text.find("\r\n");
     if (end == std::string_view::npos) return Refusal{400, "a line of the head has no end", "bad_header"};
@@ -130,14 +130,15 @@ std::optional<Refusal> parse_head(std::string_view text, Head& head) {
     text.remove_prefix(end + 2);
     if (line.find_first_of("\r\n") != std::string_view::npos)
       return Refusal{400, "a line of the head ends without CR LF", "bad_header"};
-    if (line.empty() && !first) break;
+    complete = line.empty() && !first;
+    if (complete) break;
     if (!first && head.headers.size() >= kMaxHeaderLines)
       return Refusal{431, "there are more than " + std::to_string(kMaxHeaderLines) + " header lines",
                      "header_too_large"};
     if (auto refusal = first ? parse_request_line(line, head) : parse_header(line, head)) return refusal;
     first = false;
   }
-  if (first || !text.empty()) return Refusal{400, "the head is not complete", "bad_header"};
+  if (!complete || !text.empty()) return Refusal{400, "the head is not complete", "bad_header"};
   return read_length(head);
 }
 

@@ -37,11 +37,12 @@ class Server:
         self.stderr = open(self.world / "stderr", "w+b")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.stderr, env=environment)
         line = self.process.stdout.readline()
-        if not line:
-            why = self.log()
+        start = json.loads(line) if line else {}
+        if "url" not in start:
+            why = start.get("error") or self.log()
             self.__exit__()
             raise RuntimeError("the server did not start: " + why)
-        self.url = json.loads(line)["url"]
+        self.url = start["url"]
         address = urllib.parse.urlsplit(self.url)
         self.host, self.port = address.hostname, address.port
 

@@ -287,7 +287,7 @@ class Starting(unittest.TestCase):
             path.unlink()
 
     def test_off_the_loopback_a_key_is_needed(self):
-        with self.assertRaisesRegex(RuntimeError, "did not start"):
+        with self.assertRaisesRegex(RuntimeError, "did not start.*api-key-file"):
             Server(PROGRAM, "--host", "0.0.0.0")
 
     def test_a_unix_socket(self):
