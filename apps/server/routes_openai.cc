@@ -184,7 +184,7 @@ void complete(Call& call, Service& service, const Fields& fields, ChatJob job, c
     with_usage = Fields(*options).flag("include_usage", false);
   const std::string shown_model = fields.text_or("model", "");
   const auto chat = std::make_shared<PreparedChat>(service, std::move(job), call.cancel);
-  Frame frame{shape.prefix + call.id.substr(0, 24), streamed ? shape.chunk_object : shape.object,
+  Frame frame{shape.prefix + call.id.substr(0, 16), streamed ? shape.chunk_object : shape.object,
               shown_model.empty() ? chat->model() : shown_model};
   if (!streamed) {
     const ChatResult result = chat->run({}, call.cancel);
