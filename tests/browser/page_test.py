@@ -105,6 +105,14 @@ class Page(BrowserTest):
         page.wait_for_selector("#search-hello:not([hidden])")
         self.assertEqual(page.input_value("#query"), "")
 
+    def test_enter_does_not_open_what_was_found_before(self):
+        page = self.open()
+        self.search(page, "beans")
+        page.fill("#query", "zebrafish")
+        page.press("#query", "Enter")
+        page.wait_for_selector("#reader mark")
+        self.assertEqual(self.marked(page, "#reader mark"), "zebrafish")
+
     def test_a_long_document_opens_around_the_words(self):
         page = self.open()
         self.search(page, "zebrafish")

@@ -17,6 +17,7 @@ let said = () => "";   // the status line, again in another language
 let timer = 0;
 let pending = null;
 let newest = "";       // the query whose reply is awaited or shown
+let latest = Promise.resolve();  // settles when it is shown
 
 export function search_in(id) {
   if (collection === id) return;
@@ -59,7 +60,9 @@ function on_key(event) {
     choose(chosen < 0 && step < 0 ? hits.length - 1 : (chosen + step + hits.length) % hits.length);
   } else if (event.key === "Enter") {
     event.preventDefault();
-    if (hits.length > 0) open_hit(Math.max(chosen, 0));
+    search_now();  // Enter may come before the pause after which a query is sent, or before its reply
+    const wanted = newest;
+    latest.then(() => wanted === newest && hits.length > 0 && open_hit(Math.max(chosen, 0)));
   } else if (event.key === "Escape" && event.target.value !== "" && !document.body.classList.contains("reading")) {
     event.preventDefault();
     event.target.value = "";
@@ -67,11 +70,15 @@ function on_key(event) {
   }
 }
 
-async function search_now() {
+function search_now() {
   clearTimeout(timer);
   const query = by_id("query").value.trim();
   if (query === newest) return;
   newest = query;
+  latest = search_for(query);
+}
+
+async function search_for(query) {
   pending?.abort();
   if (query === "" || collection === null) return show([], "", () => "");
   pending = new AbortController();
