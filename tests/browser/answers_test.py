@@ -5,7 +5,7 @@ import sys
 import unittest
 
 from browser import BrowserTest, skip
-from running_server import MODEL, Server, model_file
+from running_server import MODEL, model_file
 
 QUESTION = "Who rode the running machine?"
 ANSWER_MS = 300_000
@@ -14,7 +14,7 @@ ANSWER_MS = 300_000
 class Answers(BrowserTest):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(PROGRAM, model=MODEL)
+        cls.start_server(PROGRAM, model=MODEL)
         cls.server.wait_until_indexed()
         super().setUpClass()
 

@@ -30,24 +30,25 @@ CHROMIUM = os.environ.get("LECTERN_CHROMIUM") or shutil.which("chromium")
 if not CHROMIUM:
     skip("there is no chromium: apt-get install chromium")
 
+from running_server import Server  # noqa: E402 (of tests/server)
+
 WAIT_MS = 20_000
 
 
 class BrowserTest(unittest.TestCase):
-    """Subclasses set `server` in setUpClass and then call this one's."""
+    """Subclasses start a server in setUpClass before this one's: cls.start_server(...)."""
 
-    server = None
+    @classmethod
+    def start_server(cls, *arguments, **options):
+        cls.server = Server(*arguments, **options)
+        cls.addClassCleanup(cls.server.__exit__)  # is called after a failed setUpClass too
 
     @classmethod
     def setUpClass(cls):
         cls.playwright = sync_playwright().start()
+        cls.addClassCleanup(cls.playwright.stop)
         cls.browser = cls.playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.browser.close()
-        cls.playwright.stop()
-        cls.server.__exit__()
+        cls.addClassCleanup(cls.browser.close)
 
     def open(self, width=1280, height=800, scheme="light", language="en-GB", path="/", script=None):
         """A page of its own. What it logs as an error, and what it asks of others, fails the test at its end.

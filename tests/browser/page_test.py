@@ -19,7 +19,7 @@ FACTS = {"level": "1", "calls": 1, "seconds": 0.5, "model": "scripted"}
 class Page(BrowserTest):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(PROGRAM)
+        cls.start_server(PROGRAM)
         (cls.server.notes / "hostile <img src=x onerror=alert(1)>.md").write_text(HOSTILE)
         lines = [f"Line {n} of a long 长文档, with nothing to see 😀.\n" for n in range(6000)]
         lines[4000] = "Here the 斑马鱼 zebrafish swims at last.\n"
