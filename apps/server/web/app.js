@@ -1,7 +1,7 @@
 // The page: wires its parts together, and holds what belongs to the whole of it: mode, theme, language, keys, drawer.
 import { take_key } from "./api.js";
 import { ask_in, ask_question, is_asking, retranslate_ask, start_ask, stop } from "./ask.js";
-import { retranslate_library, start_library } from "./library.js";
+import { refresh, retranslate_library, start_library } from "./library.js";
 import { close_reader, is_open, retitle, start_reader } from "./reader.js";
 import { retranslate_search, search_again, search_in, start_search } from "./search.js";
 import { recall, remember } from "./store.js";
@@ -124,6 +124,6 @@ start_library({
   problem: show_problem,
 });
 addEventListener("hashchange", () => {
-  if (take_key()) location.reload();
+  if (take_key()) refresh();
 });
 if (!small.matches) field().focus();

@@ -7,12 +7,14 @@ import { recall, remember } from "./store.js";
 
 const MAX_LISTED = 500;
 const MAX_WARNINGS = 20;
+const RETRY_MS = 3000;
 
 const by_id = (id) => document.getElementById(id);
 
 let collections = [];
 let documents = [];
 let current = null;
+let retry = 0;
 let on_choice = () => {};
 let on_change = () => {};
 let on_problem = () => {};
@@ -36,11 +38,13 @@ export function retranslate_library() {
   draw_job(watched.get(current));
 }
 
-async function refresh() {
+export async function refresh() {
+  clearTimeout(retry);
   try {
     collections = (await request("GET", "/lectern/collections")).collections;
     on_problem(null);
   } catch (error) {
+    if (error.status === 0 || error.status === 503) retry = setTimeout(refresh, RETRY_MS);  // it may come back
     return on_problem(error);
   }
   for (const one of collections) if (one.job && watched.get(one.id)?.state !== "running") follow(one.id, { id: one.job, state: "running", done: 0, total: 0 });
