@@ -2,6 +2,7 @@
 
 #include "agent/answer_prompt.h"
 #include "agent/cited_text.h"
+#include "agent/close_reading.h"
 #include "agent/model_profile.h"
 #include "agent/support.h"
 
@@ -14,36 +15,131 @@ void say_not_found(Asking& asking, const QueryPlan& plan, Answer& answer) {
   if (asking.events.on_text) asking.events.on_text(answer.text);
 }
 
-// Where the passages hardly hold the answer, a reply is kept back until its first sentence is judged: one
-// that nothing supports becomes "not in these documents".
-class FirstSentence {
+// Until what is a reply kept from the person? Nothing that was shown is ever taken back.
+enum class Hold {
+  kNot,
+  kFirstSentence,  // it is judged; when nothing supports it, the reply is rejected
+  kSupported,      // a sentence is supported; when none is, the reply is rejected
+};
+
+class HeldText {
  public:
-  explicit FirstSentence(bool holds) : holds_(holds) {}
+  explicit HeldText(Hold hold) : hold_(hold) {}
 
   // What may be shown now.
   std::string feed(std::string_view text, const CitedText& cited) {
     held_ += text;
-    if (holds_ && cited.n_judged() == 0 && held_.size() < kMaxHeldBytes) return {};
-    return release(cited);
+    if (hold_ == Hold::kSupported && cited.citations().empty()) return {};
+    if (hold_ == Hold::kFirstSentence && cited.n_judged() == 0 && held_.size() < kMaxHeldBytes) return {};
+    return finish(cited);
   }
   // The rest, when the reply is complete.
-  std::string finish(const CitedText& cited) { return release(cited); }
-  bool refused() const { return refused_; }
+  std::string finish(const CitedText& cited) {
+    rejected_ |= hold_ != Hold::kNot && cited.citations().empty();
+    if (rejected_) return {};
+    hold_ = Hold::kNot;
+    return std::move(held_);
+  }
+  bool rejected() const { return rejected_; }
 
  private:
   static constexpr size_t kMaxHeldBytes = 600;
 
-  std::string release(const CitedText& cited) {
-    if (holds_ && cited.citations().empty()) refused_ = true;
-    if (refused_) return {};
-    holds_ = false;
-    return std::move(held_);
-  }
-
-  bool holds_;
-  bool refused_ = false;
+  Hold hold_;
+  bool rejected_ = false;
   std::string held_;
 };
+
+// One reply, or a text given as one, on its way through the checks to the person.
+class Writer {
+ public:
+  Writer(Asking& asking, const QueryPlan& plan, const FilledContext& context, Hold hold)
+      : asking_(asking),
+        plan_(plan),
+        context_(context),
+        support_(context.passages, plan.question, plan.all_keywords(),
+                 asking.documents.guess_language(plan.question) != "de"),
+        held_(hold),
+        cited_(context.passages, support_, plan.question,
+               [this](std::string_view text) { return emit(text); }) {}
+
+  // The model's reply. False: it was rejected, or says that the documents do not answer; nothing was shown.
+  bool ask(int max_answer_tokens) {
+    LmRequest request = answer_request(render_passages(context_.passages), plan_);
+    request.max_new_tokens = max_answer_tokens;
+    request.seed = asking_.request.seed;
+    NotFoundGate gate;
+    const auto on_text = [&](std::string_view piece) {
+      return cited_.feed(gate.feed(piece)) && !gate.not_found();
+    };
+    asking_.tracer.chat(asking_.model, request, on_text, asking_.cancel);
+    says_not_found_ = gate.not_found();
+    return !says_not_found_ && finish(gate.finish());
+  }
+
+  bool finish(std::string_view rest) {
+    if (wanted_ && !held_.rejected()) cited_.feed(rest);
+    if (wanted_ && !held_.rejected()) cited_.finish();
+    const std::string held = held_.finish(cited_);
+    if (held_.rejected()) return false;
+    if (wanted_ && !held.empty()) show(held);
+    return true;
+  }
+
+  bool says_not_found() const { return says_not_found_; }
+  const std::string& text() const { return cited_.text(); }
+
+  void fill(Answer& answer) {
+    answer.text = cited_.text();
+    answer.citations = cited_.citations();
+    answer.unsupported = cited_.unsupported();
+    answer.found =
+        !answer.text.empty() && !(answer.citations.empty() && lectern::says_not_found(answer.text));
+    // A fragment ("May") makes no claim that could be checked: nothing supports it either.
+    if (answer.found && answer.citations.empty() && answer.unsupported.empty())
+      answer.unsupported = {{0, answer.text.size()}};
+    const CitedText::Counts& counts = cited_.counts();
+    asking_.tracer.add("citations", std::to_string(answer.citations.size()) + " verified",
+                       {{"kept", counts.kept},
+                        {"repointed", counts.repointed},
+                        {"dropped", counts.dropped},
+                        {"attached", counts.attached},
+                        {"unquoted", counts.unquoted},
+                        {"unsupported", answer.unsupported.size()}});
+  }
+
+ private:
+  bool emit(std::string_view text) {
+    const std::string released = held_.feed(text, cited_);
+    return !held_.rejected() && (released.empty() || show(released));
+  }
+  bool show(std::string_view text) {
+    wanted_ = !asking_.events.on_text || asking_.events.on_text(text);
+    return wanted_;
+  }
+
+  Asking& asking_;
+  const QueryPlan& plan_;
+  const FilledContext& context_;
+  SupportIndex support_;
+  HeldText held_;
+  CitedText cited_;
+  bool wanted_ = true;
+  bool says_not_found_ = false;
+};
+
+// A reply that nothing supports is given a second chance where the level is ours to choose: the model answers
+// from the few sentences that answer the question best.
+bool answer_closely(Asking& asking, const QueryPlan& plan, const FilledContext& context,
+                    int max_answer_tokens, Answer& answer) {
+  if (asking.out_of_time()) return false;
+  const std::optional<FilledContext> closer = read_closely(asking, plan, context);
+  if (!closer) return false;
+  Writer second(asking, plan, *closer, Hold::kSupported);
+  if (!second.ask(max_answer_tokens)) return false;
+  second.fill(answer);
+  return true;
+}
 
 }  // namespace
 
@@ -56,56 +152,24 @@ void write_answer(Asking& asking, const QueryPlan& plan, const FilledContext& co
     asking.tracer.add("answer", "no passage was found: the model is not asked");
     return say_not_found(asking, plan, answer);
   }
-  const EvidenceJudge& judge = profile_of(asking.model).judge;
-  if (likely.value_or(1) < judge.refuse_below) return say_not_found(asking, plan, answer);
-  const bool capitals_are_names = asking.documents.guess_language(plan.question) != "de";
-  const SupportIndex support(context.passages, plan.question, plan.all_keywords(), capitals_are_names);
-  bool wanted = true;
-  const auto show = [&](std::string_view text) {
-    wanted = !asking.events.on_text || asking.events.on_text(text);
-    return wanted;
-  };
-  FirstSentence first(likely.value_or(1) < judge.support_below);
-  const CitedText* written = nullptr;
-  CitedText cited(context.passages, support, plan.question, [&](std::string_view text) {
-    const std::string released = first.feed(text, *written);
-    return !first.refused() && (released.empty() || show(released));
-  });
-  written = &cited;
-  NotFoundGate gate;
-  const auto on_text = [&](std::string_view piece) {
-    return cited.feed(gate.feed(piece)) && !gate.not_found();
-  };
-  const auto refuse = [&] {
-    asking.tracer.add("refused", "no passage supports what the model began to say", {{"text", cited.text()}});
-    say_not_found(asking, plan, answer);
-  };
-  LmRequest request = answer_request(render_passages(context.passages), plan);
-  request.max_new_tokens = max_answer_tokens;
-  request.seed = asking.request.seed;
-  asking.tracer.chat(asking.model, request, on_text, asking.cancel);
-  if (gate.not_found()) return say_not_found(asking, plan, answer);
-  if (first.refused()) return refuse();
-  if (wanted) cited.feed(gate.finish());
-  if (wanted && !first.refused()) cited.finish();
-  const std::string rest = first.finish(cited);
-  if (first.refused()) return refuse();
-  if (wanted && !rest.empty()) show(rest);
-  answer.text = cited.text();
-  answer.citations = cited.citations();
-  answer.unsupported = cited.unsupported();
-  answer.found = !answer.text.empty() && !(answer.citations.empty() && says_not_found(answer.text));
-  // A fragment ("May") makes no claim that could be checked: nothing supports it either.
-  if (answer.found && answer.citations.empty() && answer.unsupported.empty())
-    answer.unsupported = {{0, answer.text.size()}};
-  const CitedText::Counts& counts = cited.counts();
-  asking.tracer.add("citations", std::to_string(answer.citations.size()) + " verified",
-                    {{"kept", counts.kept},
-                     {"repointed", counts.repointed},
-                     {"dropped", counts.dropped},
-                     {"attached", counts.attached},
-                     {"unquoted", counts.unquoted},
-                     {"unsupported", answer.unsupported.size()}});
+  const ModelProfile& profile = profile_of(asking.model);
+  if (likely.value_or(1) < profile.judge.refuse_below) return say_not_found(asking, plan, answer);
+  const bool unlikely = likely.value_or(1) < profile.judge.support_below;
+  const bool second_chance = profile.reads_closely && asking.request.level == Level::kAuto &&
+                             plan.known.empty() && plan.instruction.empty();
+  Writer first(asking, plan, context,
+               unlikely        ? Hold::kFirstSentence
+               : second_chance ? Hold::kSupported
+                               : Hold::kNot);
+  if (first.ask(max_answer_tokens)) return first.fill(answer);
+  if (!first.says_not_found())
+    asking.tracer.add("rejected", "no passage supports what the model began to say",
+                      {{"text", first.text()}});
+  if (second_chance && answer_closely(asking, plan, context, max_answer_tokens, answer)) return;
+  if (unlikely || first.says_not_found()) return say_not_found(asking, plan, answer);
+  Writer as_it_was(asking, plan, context, Hold::kNot);
+  as_it_was.finish(first.text());
+  as_it_was.fill(answer);
 }
 
 }  // namespace lectern

@@ -19,6 +19,7 @@ struct ModelProfile {
   int fit_tokens;         // level 0 below this; also what is read at once of whole documents
   int whole_tokens;       // read of whole documents unless a budget says more: minutes on two cores
   EvidenceJudge judge;
+  bool reads_closely;  // a reply that nothing supports is followed by a closer reading (close_reading.h)
 };
 
 const ModelProfile& profile_of(const LanguageModel& model);

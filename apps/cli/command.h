@@ -62,6 +62,7 @@ void register_completion(CLI::App& app, Program& program);
 void register_bench_engine(CLI::App& bench, Program& program);
 
 void register_eval_qa(CLI::App& eval, Program& program);
+void register_eval_folder(CLI::App& eval, Program& program);
 void register_eval_multihop(CLI::App& eval, Program& program);
 void register_eval_injection(CLI::App& eval, Program& program);
 void register_eval_needle(CLI::App& eval, Program& program);

@@ -28,6 +28,7 @@ void register_commands(CLI::App& app, Program& program) {
                                "  lectern eval search --data squad/en.json\n");
   eval->require_subcommand(1);
   register_eval_qa(*eval, program);
+  register_eval_folder(*eval, program);
   register_eval_multihop(*eval, program);
   register_eval_injection(*eval, program);
   register_eval_needle(*eval, program);

@@ -227,8 +227,10 @@ void register_eval_needle(CLI::App& eval, Program& program) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Of the texts and pass keys")->capture_default_str();
-  command->add_option("--level", options->level, "whole: by the model at once, 1, 2: by a level of the agent")
-      ->check(CLI::IsMember({"whole", "1", "2"}))
+  command
+      ->add_option("--level", options->level,
+                   "whole: by the model at once; 1, 2, auto: by a level of the agent")
+      ->check(CLI::IsMember({"whole", "1", "2", "auto"}))
       ->capture_default_str();
   add_model_options(command, program.options);
   add_output_options(command, program.options);

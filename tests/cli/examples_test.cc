@@ -81,3 +81,30 @@ TEST_CASE("eval multihop finds every passage that the example questions need") {
   CHECK(swapped.exit_code > 1);
   CHECK_THAT(swapped.err, Catch::Contains("corpus.json: entry 1 has no \"question\""));
 }
+
+TEST_CASE("the questions of the letters name letters that are there") {
+  const World world;
+  const std::string letters = (kExamples / "letters").string();
+  const Json index = World::json(world.run({"index", letters, "--json"}));
+  CHECK(index["folders"][0]["documents"] == 10);  // neither the questions nor the page about them
+  const Json questions =
+      parse_json(read_file(kExamples / "letters" / "questions.json", 1 << 20), "questions");
+  CHECK(questions.size() == 11);
+  for (const Json& question : questions)
+    for (const Json& file : question["files"])
+      CHECK(fs::exists(kExamples / "letters" / file.get<std::string>()));
+}
+
+TEST_CASE("eval folder names what is wrong with its questions before it loads a model") {
+  const World world;
+  const std::string letters = (kExamples / "letters").string();
+  const std::string questions = letters + "/questions.json";
+  const SubprocessResult kind =
+      world.run({"eval", "folder", letters, "--questions", questions, "--kind", "none"});
+  CHECK(kind.exit_code == 2);
+  CHECK_THAT(kind.err, Catch::Contains("no question is of the kind \"none\""));
+  const std::string other = (kExamples / "multihop" / "questions.json").string();
+  const SubprocessResult form = world.run({"eval", "folder", letters, "--questions", other});
+  CHECK(form.exit_code == 2);
+  CHECK_THAT(form.err, Catch::Contains("entry 1 has no \"answers\""));
+}

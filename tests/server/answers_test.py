@@ -16,6 +16,16 @@ QUESTION = "Who rode the running machine?"
 HELLO = [{"role": "user", "content": "Say hello."}]
 
 
+def comes_to(server, name, value, seconds):
+    """Whether a metric has this value within so many seconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if f"\n{name} {float(value)}\n" in server.request("GET", "/metrics")[2].decode():
+            return True
+        time.sleep(0.1)
+    return False
+
+
 class Answers(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -183,16 +193,8 @@ class Answers(unittest.TestCase):
                     self.assertTrue(sock.recv(1000).startswith(b"HTTP/1.1 200 "))
                 else:
                     time.sleep(1)
-            self.assertTrue(self.falls_to("lectern_requests_in_flight", 1, 10), "the request goes on for nobody")
-
-    def falls_to(self, name, value, seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            text = self.server.request("GET", "/metrics")[2].decode()
-            if f"\n{name} {float(value)}\n" in text:
-                return True
-            time.sleep(0.1)
-        return False
+            # The request for the metrics is the one that is left.
+            self.assertTrue(comes_to(self.server, "lectern_requests_in_flight", 1, 10), "it goes on for nobody")
 
     def test_search_while_answers_stream(self):
         results = []
@@ -211,6 +213,27 @@ class Answers(unittest.TestCase):
             time.sleep(0.05)
         self.assertEqual(results, ["answer"] * 6)
         self.assertLess(sorted(times)[len(times) // 2], 0.5)
+
+
+class Models(unittest.TestCase):
+    def test_an_idle_model_is_unloaded_and_loaded_again(self):
+        with Server(PROGRAM, "--idle-minutes", "0.01", model=MODEL) as server:
+            self.assertTrue(comes_to(server, "lectern_models_loaded", 0, 1))
+            body = {"messages": HELLO, "max_tokens": 2}
+            self.assertEqual(server.post("/v1/chat/completions", body)[0], 200)
+            self.assertTrue(comes_to(server, "lectern_models_loaded", 1, 1))
+            self.assertTrue(comes_to(server, "lectern_models_loaded", 0, 30))
+            self.assertEqual(server.post("/v1/chat/completions", body)[0], 200)
+
+    def test_a_model_makes_room_for_another(self):
+        other = "qwen2.5-coder-1.5b-instruct-q4_k_m"
+        if not model_file().with_name(other + ".gguf").exists():
+            self.skipTest(f"{other} is not there")
+        with Server(PROGRAM, "--model-memory", "1.2", model=MODEL) as server:
+            for model in (MODEL, other, MODEL):
+                reply = server.post("/v1/chat/completions", {"messages": HELLO, "max_tokens": 2, "model": model})
+                self.assertEqual((reply[0], reply[1]["model"]), (200, model))
+                self.assertTrue(comes_to(server, "lectern_models_loaded", 1, 1))
 
 
 class Ending(unittest.TestCase):

@@ -1,0 +1,18 @@
+// Which sentences of the passages answer the question, from prefill alone. A small model that answers from
+// several passages at once sometimes reads the wrong sentence; shown alone, it tells them apart.
+#pragma once
+
+#include <optional>
+
+#include "agent/asking.h"
+#include "agent/context.h"
+
+namespace lectern {
+
+// The passages with only the sentences that make the question likeliest and those around them; passages
+// without any are left out. Nothing when no sentence makes it much likelier than a passage that says nothing
+// does (chunk_judge.h), or when the model cannot score. Throws Error(kCancelled).
+std::optional<FilledContext> read_closely(Asking& asking, const QueryPlan& plan,
+                                          const FilledContext& context);
+
+}  // namespace lectern

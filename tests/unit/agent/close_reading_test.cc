@@ -1,0 +1,132 @@
+#include "agent/close_reading.h"
+
+#include <algorithm>
+
+#include "tests/support/catch.h"
+#include "tests/support/memory_source.h"
+#include "tests/support/scripted_model.h"
+
+namespace lectern {
+namespace {
+
+constexpr const char* kQuestion = "How many barrels were sold after the raid on the harbour?";
+constexpr const char* kGoal = "After the raid ninety barrels were sold.";
+
+MemorySource harbour() {
+  std::vector<std::string> chunks = {
+      "The harbour was raided in March. After the raid ninety barrels were sold. They held oil.",
+      "In another year the harbour sold seventy barrels. Nobody knows why."};
+  for (int day = 1; day <= 16; ++day) chunks.push_back("Day " + std::to_string(day) + " was fair.");
+  return MemorySource({{"a.md", "Harbour", "en", chunks}});
+}
+
+struct Asked {
+  ScriptedModel model;
+  MemorySource documents = harbour();
+  AskRequest request;
+  std::string streamed;
+
+  // `above`: nats per token that the goal makes the question likelier than a passage that says nothing.
+  explicit Asked(double above) {
+    model.billions = 1.5;
+    model.score_of = [above](const LmRequest& asked, std::string_view) {
+      if (asked.purpose != "judge_question") return -1.0;
+      const std::string& passage = asked.messages.back().content;
+      return passage.find(kGoal) != std::string::npos ? -3 + above : -3.0;
+    };
+    request.question = kQuestion;
+    request.helper_calls = HelperCalls::kNever;
+  }
+
+  Answer answer(std::vector<std::string> replies) {
+    for (std::string& reply : replies) model.replies["answer"].push_back({std::move(reply), false, ""});
+    AskEvents events;
+    events.on_text = [this](std::string_view text) {
+      streamed += text;
+      return true;
+    };
+    Answer answer = Agent(model, documents).ask(request, events, CancelToken());
+    CHECK(streamed == answer.text);
+    return answer;
+  }
+  std::vector<LmRequest> asked(const std::string& purpose) const {
+    std::vector<LmRequest> out;
+    std::copy_if(model.calls.begin(), model.calls.end(), std::back_inserter(out),
+                 [&](const LmRequest& call) { return call.purpose == purpose; });
+    return out;
+  }
+};
+
+// A number that no passage holds: nothing supports it.
+constexpr const char* kWrong = "After the raid on the harbour 4711 barrels were sold.";
+
+}  // namespace
+
+TEST_CASE("an unsupported reply is followed by one from the closest sentences") {
+  Asked asked(3);
+  const Answer answer = asked.answer({kWrong, "After the raid on the harbour ninety barrels were sold [1]."});
+  CHECK(answer.text == "After the raid on the harbour ninety barrels were sold [1].");
+  REQUIRE(answer.citations.size() == 1);
+  CHECK(answer.citations[0].quote == kGoal);
+  const auto calls = asked.asked("answer");
+  REQUIRE(calls.size() == 2);
+  const std::string& closer = calls[1].messages.back().content;
+  CHECK(closer.find(kGoal) != std::string::npos);
+  CHECK(closer.find("They held oil.") != std::string::npos);  // what stands around it
+  CHECK(closer.find("Day 3") == std::string::npos);
+}
+
+TEST_CASE("when that is unsupported too the first reply stands") {
+  Asked asked(3);
+  const Answer answer = asked.answer({kWrong, "It was 815 barrels."});
+  CHECK(answer.text == kWrong);
+  CHECK(answer.citations.empty());
+  CHECK(answer.unsupported.size() == 1);
+}
+
+TEST_CASE("a refusal is looked at again") {
+  Asked asked(3);
+  const Answer answer =
+      asked.answer({"Not in these documents.", "Ninety barrels were sold after the raid [1]."});
+  CHECK(answer.found);
+  CHECK(answer.citations.size() == 1);
+}
+
+TEST_CASE("without a sentence that answers the question the first reply stands") {
+  Asked asked(1);
+  SECTION("marked as unsupported") {
+    const Answer answer = asked.answer({std::string(kWrong) + " It was cold."});
+    CHECK(answer.text == std::string(kWrong) + " It was cold.");
+    CHECK(answer.found);
+    CHECK(answer.citations.empty());
+    CHECK_FALSE(answer.unsupported.empty());
+  }
+  SECTION("or the refusal") {
+    CHECK_FALSE(asked.answer({"Not in these documents."}).found);
+  }
+  CHECK(asked.asked("answer").size() == 1);
+}
+
+TEST_CASE("a reply with a supported sentence is shown whole and sentences are not compared") {
+  Asked asked(3);
+  const Answer answer = asked.answer({std::string(kWrong) + " After the raid ninety barrels were sold [1]."});
+  CHECK(answer.citations.size() == 1);
+  CHECK(answer.unsupported.size() == 1);
+  CHECK(std::none_of(asked.model.scored.begin(), asked.model.scored.end(),
+                     [](const LmRequest& request) { return request.purpose == "judge_question"; }));
+}
+
+TEST_CASE("a level that was asked for and a large model are not read again") {
+  Asked asked(3);
+  SECTION("level 1") {
+    asked.request.level = Level::kRetrieve;
+  }
+  SECTION("a large model") {
+    asked.model.billions = 70;
+  }
+  const Answer answer = asked.answer({kWrong});
+  CHECK(answer.text == kWrong);
+  CHECK(answer.citations.empty());
+}
+
+}  // namespace lectern
