@@ -164,6 +164,23 @@ class Page(BrowserTest):
         self.assertTrue(self.in_view(page, "#reader mark.quote"))
         self.assertEqual(page.evaluate("document.activeElement.id"), "reader-title")
 
+    def test_pieces_are_shown_as_they_come(self):
+        body = stream(("text", {"text": "五月"}), ("text", {"text": " it rained."}))
+        page = self.open(script=lambda page: page.add_init_script("""{
+            const real = window.fetch;
+            window.fetch = (path, options) => path !== "/lectern/ask" ? real(path, options) : Promise.resolve(new Response(
+                new ReadableStream({start: (controller) => { window.send = (bytes) => controller.enqueue(new Uint8Array(bytes)); }})));
+        }"""))
+        self.ask(page, "When?")
+        data = body.replace("\\u4e94\\u6708", "五月").encode()
+        cut = data.index("五".encode()) + 1  # in the middle of a character
+        end = data.index(b"\n\n") + 2
+        page.evaluate("(bytes) => window.send(bytes)", list(data[:cut]))
+        page.evaluate("(bytes) => window.send(bytes)", list(data[cut:end]))
+        page.wait_for_selector(".answer[aria-busy=true]:text-is('五月')")
+        page.evaluate("(bytes) => window.send(bytes)", list(data[end:]))
+        page.wait_for_selector(".answer[aria-busy=true]:text-is('五月 it rained.')")
+
     def test_a_quote_that_is_gone_is_said(self):
         page = self.open()
         answer = self.beans()
