@@ -87,7 +87,7 @@ FilledContext fill(Asking& asking, const std::vector<SourcePassage>& ranked, int
 std::vector<SourcePassage> ask_itself(Asking& asking, QueryPlan& plan, std::vector<SourcePassage> ranked) {
   const std::vector<Hop> hops = self_ask(asking, plan);
   plan.known = known_facts(hops);
-  if (!plan.known.empty()) plan.conclusion = conclude(asking, plan, plan.known);
+  plan.conclusion = conclude(asking, plan, hops);
   std::vector<SourcePassage> evidence;
   for (const Hop& hop : hops) evidence.insert(evidence.end(), hop.evidence.begin(), hop.evidence.end());
   const size_t wanted = std::max(evidence.size(), ranked.size());

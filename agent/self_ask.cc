@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/answer_prompt.h"
+#include "agent/compare_dates.h"
 #include "agent/context.h"
 #include "agent/dates.h"
 #include "agent/languages.h"
@@ -113,6 +114,39 @@ void look_up(Asking& asking, Hop& hop) {
       chunk_of(context.passages[static_cast<size_t>(passage - 1)], hop.question + " " + hop.answer)};
 }
 
+// A hop that no other builds on, with those that it builds on before it.
+struct Chain {
+  std::string line;   // questions and answers
+  std::string about;  // the questions alone
+  std::string end;    // the last answer
+};
+
+std::vector<Chain> chains_of(const std::vector<Hop>& hops) {
+  std::vector<bool> is_last(hops.size(), true);
+  for (const Hop& hop : hops) {
+    if (hop.builds_on >= 0 && !hop.answer.empty()) is_last[static_cast<size_t>(hop.builds_on)] = false;
+  }
+  std::vector<Chain> chains;
+  for (size_t i = 0; i < hops.size(); ++i) {
+    if (!is_last[i] || hops[i].answer.empty()) continue;
+    Chain chain{fact_of(hops[i]), hops[i].question, hops[i].answer};
+    for (int before = hops[i].builds_on; before >= 0; before = hops[static_cast<size_t>(before)].builds_on) {
+      const Hop& hop = hops[static_cast<size_t>(before)];
+      chain.line = fact_of(hop) + ". " + chain.line;
+      chain.about = hop.question + " " + chain.about;
+    }
+    chains.push_back(std::move(chain));
+  }
+  return chains;
+}
+
+std::string decided_by_dates(const std::string& question, const std::vector<Chain>& chains) {
+  if (chains.size() != 2) return "";
+  const std::optional<Date> one = find_date(chains[0].end), other = find_date(chains[1].end);
+  if (!one || !other) return "";
+  return compare_dates(question, {chains[0].about, *one}, {chains[1].about, *other});
+}
+
 }  // namespace
 
 std::vector<Hop> self_ask(Asking& asking, const QueryPlan& plan) {
@@ -134,19 +168,11 @@ std::vector<Hop> self_ask(Asking& asking, const QueryPlan& plan) {
 }
 
 std::vector<std::string> known_facts(const std::vector<Hop>& hops) {
-  // The last hop of each chain begins its line; the hops it builds on come before it.
-  std::vector<bool> is_last(hops.size(), true);
-  for (const Hop& hop : hops) {
-    if (hop.builds_on >= 0 && !hop.answer.empty()) is_last[static_cast<size_t>(hop.builds_on)] = false;
-  }
+  const std::vector<Chain> chains = chains_of(hops);
   std::vector<std::string> facts, ends;
-  for (size_t i = 0; i < hops.size(); ++i) {
-    if (!is_last[i] || hops[i].answer.empty()) continue;
-    std::string line = fact_of(hops[i]);
-    for (int before = hops[i].builds_on; before >= 0; before = hops[static_cast<size_t>(before)].builds_on)
-      line = fact_of(hops[static_cast<size_t>(before)]) + ". " + line;
-    facts.push_back(std::move(line));
-    ends.push_back(hops[i].answer);
+  for (const Chain& chain : chains) {
+    facts.push_back(chain.line);
+    ends.push_back(chain.end);
   }
   if (facts.empty()) return facts;
   const std::string_view language = prompt_language(hops.front().question);
@@ -159,7 +185,14 @@ std::vector<std::string> known_facts(const std::vector<Hop>& hops) {
   return facts;
 }
 
-std::string conclude(Asking& asking, const QueryPlan& plan, const std::vector<std::string>& facts) {
+std::string conclude(Asking& asking, const QueryPlan& plan, const std::vector<Hop>& hops) {
+  const std::string decided = decided_by_dates(plan.question, chains_of(hops));
+  if (!decided.empty()) {
+    asking.tracer.add("conclude", "the dates decide: " + decided);
+    return decided;
+  }
+  const std::vector<std::string> facts = known_facts(hops);
+  if (facts.empty()) return "";
   const std::string_view language = prompt_language(plan.question);
   const std::string key = language == "zh" ? "答案" : "answer";
   std::string listed;

@@ -27,7 +27,8 @@ std::vector<Hop> self_ask(Asking& asking, const QueryPlan& plan);
 // born? 4 May 1874 (the earlier date)". Dates are compared here: small models get that wrong.
 std::vector<std::string> known_facts(const std::vector<Hop>& hops);
 
-// The answer that follows from the facts, in a few words; "" when the call failed.
-std::string conclude(Asking& asking, const QueryPlan& plan, const std::vector<std::string>& facts);
+// The answer that follows from what was found, in a few words: by the dates where they decide
+// (compare_dates.h), else by the model; "" when nothing was found or the call failed.
+std::string conclude(Asking& asking, const QueryPlan& plan, const std::vector<Hop>& hops);
 
 }  // namespace lectern
