@@ -119,7 +119,10 @@ std::string compare_dates(std::string_view question, const DatedFact& one, const
     const int as_given = belongs(subject, one, other) + belongs(object, other, one);
     if (as_given == 0) return "";
     const bool subject_first = as_given > 0 ? one.date < other.date : other.date < one.date;
-    return subject_first ? "before" : "after";
+    constexpr std::string_view kEither = " before or after ";
+    const size_t verb = std::min(subject.find(' ') + 1, subject.size());  // "Was the bicycle": without "Was"
+    return std::string(subject.substr(verb)) + (subject_first ? " before " : " after ") +
+           std::string(trimmed(object.substr(kEither.size())));
   }
   const Wanted wanted = wanted_by(question);
   const std::optional<Pair> names = alternatives(question);
