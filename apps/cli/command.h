@@ -59,6 +59,7 @@ void register_pull(CLI::App& app, Program& program);
 void register_doctor(CLI::App& app, Program& program);
 void register_serve(CLI::App& app, Program& program);
 void register_completion(CLI::App& app, Program& program);
+void register_manual(CLI::App& app, Program& program);
 void register_bench_engine(CLI::App& bench, Program& program);
 
 void register_eval_qa(CLI::App& eval, Program& program);

@@ -23,6 +23,7 @@ void register_commands(CLI::App& app, Program& program) {
   register_doctor(app, program);
   register_serve(app, program);
   register_completion(app, program);
+  register_manual(app, program);
 
   CLI::App* eval = add_command(app, "eval", "Measure answers, search and the model",
                                "  lectern eval search --data squad/en.json\n");

@@ -32,10 +32,10 @@ std::string join(const std::vector<std::string>& words) {
   return out;
 }
 
-std::string bash_script(const std::vector<CommandWords>& commands) {
+// A function of bash that completes, for bash itself and for zsh's bashcompinit.
+std::string bash_function(const std::vector<CommandWords>& commands) {
   std::string script =
-      "# bash completion of lectern; load it with: source <(lectern completion bash)\n"
-      "_lectern() {\n"
+      "_lectern_words() {\n"
       "  local cur=${COMP_WORDS[COMP_CWORD]} path='' word\n"
       "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
       "    case \"$path $word\" in\n";
@@ -57,15 +57,27 @@ std::string bash_script(const std::vector<CommandWords>& commands) {
   }
   script +=
       "  esac\n"
-      "}\n"
-      "complete -o bashdefault -o default -F _lectern lectern\n";
+      "}\n";
   return script;
 }
 
+constexpr std::string_view kHow = "-o bashdefault -o default -F _lectern_words";
+
+std::string bash_script(const std::vector<CommandWords>& commands) {
+  return "# bash completion of lectern; load it with: source <(lectern completion bash)\n" +
+         bash_function(commands) + "complete " + std::string(kHow) + " lectern\n";
+}
+
+// Sourced, it registers itself. Installed among zsh's functions as _lectern it is run by the first
+// completion, which it must answer as well.
 std::string zsh_script(const std::vector<CommandWords>& commands) {
-  return "# zsh completion of lectern; load it with: source <(lectern completion zsh)\n"
+  return "#compdef lectern\n"
+         "# zsh completion of lectern; load it with: source <(lectern completion zsh)\n"
          "autoload -U +X bashcompinit && bashcompinit\n" +
-         bash_script(commands);
+         bash_function(commands) + "complete " + std::string(kHow) +
+         " lectern\n"
+         "[ \"${funcstack[1]}\" = _lectern ] && _bash_complete " +
+         std::string(kHow) + "\n";
 }
 
 std::string fish_quote(const std::string& text) {

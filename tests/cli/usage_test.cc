@@ -18,7 +18,7 @@ TEST_CASE("help and version go to stdout and end well") {
 TEST_CASE("every command has examples in its help") {
   const World world;
   for (const std::string command : {"ask", "chat", "search", "read", "index", "status", "rm", "models",
-                                    "pull", "doctor", "completion", "eval", "bench"}) {
+                                    "pull", "doctor", "completion", "manual", "eval", "bench"}) {
     INFO(command);
     const std::vector<std::string> examples = world.examples({command});
     REQUIRE_FALSE(examples.empty());
@@ -134,7 +134,7 @@ TEST_CASE("the completion scripts are good shell") {
   for (const std::string shell : {"bash", "zsh"})
     CHECK(world.run_shell("\"$LECTERN\" completion " + shell + " | bash -n").exit_code == 0);
   const SubprocessResult words = world.run_shell(
-      "source <(\"$LECTERN\" completion bash); COMP_WORDS=(lectern pull --so); COMP_CWORD=2; _lectern; "
+      "source <(\"$LECTERN\" completion bash); COMP_WORDS=(lectern pull --so); COMP_CWORD=2; _lectern_words; "
       "echo \"${COMPREPLY[*]}\"");
   CHECK(words.out == "--source\n");
   CHECK_THAT(world.run({"completion", "fish"}).out, Catch::Contains("complete -c lectern"));

@@ -11,6 +11,8 @@ endif()
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
   target_compile_options(lectern_flags INTERFACE -march=x86-64-v2)
 endif()
+# Tables of addresses are read-only once the program has started.
+target_link_options(lectern_flags INTERFACE LINKER:-z,relro,-z,now)
 if(LECTERN_SANITIZE)
   target_compile_options(lectern_flags INTERFACE -fsanitize=${LECTERN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(lectern_flags INTERFACE -fsanitize=${LECTERN_SANITIZE})
