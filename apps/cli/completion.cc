@@ -37,7 +37,7 @@ std::string bash_function(const std::vector<CommandWords>& commands) {
   std::string script =
       "_lectern_words() {\n"
       "  local cur=${COMP_WORDS[COMP_CWORD]} path='' word\n"
-      "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
+      "  for word in \"${COMP_WORDS[@]:1:$((COMP_CWORD - 1))}\"; do\n"
       "    case \"$path $word\" in\n";
   for (const CommandWords& command : commands) {
     if (command.path.empty()) continue;
