@@ -62,14 +62,6 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-// Dates of one year of which one names no month, or of one month of which one names no day, are not told
-// apart.
-bool differ(const Date& a, const Date& b) {
-  if (a.year != b.year) return true;
-  if (a.month == 0 || b.month == 0 || a.month != b.month) return a.month != 0 && b.month != 0;
-  return a.day != 0 && b.day != 0 && a.day != b.day;
-}
-
 using Pair = std::pair<std::string_view, std::string_view>;
 
 // "Which film is older, A or B?", "A和B谁更年轻？"
@@ -112,7 +104,7 @@ int belongs(std::string_view name, const DatedFact& to, const DatedFact& not_to)
 }  // namespace
 
 std::string compare_dates(std::string_view question, const DatedFact& one, const DatedFact& other) {
-  if (!differ(one.date, other.date)) return "";
+  if (!can_tell_apart(one.date, other.date)) return "";
   const std::string text = folded(question);
   if (const size_t at = text.find(" before or after "); at != std::string::npos) {
     const std::string_view subject = question.substr(0, at), object = question.substr(at);

@@ -96,6 +96,12 @@ std::optional<Date> find_date(std::string_view text) {
   return std::nullopt;
 }
 
+bool can_tell_apart(const Date& a, const Date& b) {
+  if (a.year != b.year) return true;
+  if (a.month == 0 || b.month == 0 || a.month != b.month) return a.month != 0 && b.month != 0;
+  return a.day != 0 && b.day != 0 && a.day != b.day;
+}
+
 std::vector<int> ranks_of_dates(const std::vector<std::string>& texts) {
   std::vector<std::optional<Date>> dates;
   std::optional<Date> earliest, latest;
@@ -105,9 +111,15 @@ std::vector<int> ranks_of_dates(const std::vector<std::string>& texts) {
     if (date && (!latest || *latest < *date)) latest = date;
   }
   std::vector<int> ranks(texts.size(), 0);
+  const auto stands_out = [&](const Date& date) {
+    return std::all_of(dates.begin(), dates.end(), [&](const std::optional<Date>& other) {
+      return !other || *other == date || can_tell_apart(*other, date);
+    });
+  };
   if (!earliest || *earliest == *latest) return ranks;
   for (size_t i = 0; i < texts.size(); ++i) {
-    if (dates[i]) ranks[i] = *dates[i] == *earliest ? -1 : *dates[i] == *latest ? 1 : 0;
+    if (dates[i] && stands_out(*dates[i]))
+      ranks[i] = *dates[i] == *earliest ? -1 : *dates[i] == *latest ? 1 : 0;
   }
   return ranks;
 }

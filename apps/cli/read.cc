@@ -40,11 +40,9 @@ bool parse_range(std::string_view text, Reference& reference) {
 
 Reference parse_reference(const Collection& collection, const std::string& text) {
   Reference reference;
-  if (text.starts_with('#')) {
-    if (!parse_number(std::string_view(text).substr(1), reference.chunk_id))
-      throw Error(ErrorCode::kInvalidArgument, text + ": a passage's number looks like #17");
+  if (text.starts_with('#') && parse_number(std::string_view(text).substr(1), reference.chunk_id))
     return reference;
-  }
+  reference.chunk_id = -1;
   const size_t colon = text.rfind(':');
   if (colon == std::string::npos || collection.find_document(text)) {
     reference.path = text;

@@ -34,6 +34,10 @@ TEST_CASE("nothing is ranked where fewer than two dates differ") {
   CHECK(ranks_of_dates({}).empty());
   CHECK(ranks_of_dates({"1911", "Norway"}) == std::vector<int>{0, 0});
   CHECK(ranks_of_dates({"1911", "in 1911"}) == std::vector<int>{0, 0});
+  // June may be before or after whatever was meant in that year.
+  CHECK(ranks_of_dates({"1902", "June 1902"}) == std::vector<int>{0, 0});
+  CHECK(ranks_of_dates({"June 1902", "12 June 1902"}) == std::vector<int>{0, 0});
+  CHECK(ranks_of_dates({"1902", "June 1902", "1911"}) == std::vector<int>{0, 0, 1});
 }
 
 }  // namespace lectern
