@@ -36,12 +36,21 @@ class CpuBackend final : public Backend {
   uint64_t weight_bytes_per_token() const override;
 
  private:
+  static constexpr int kKeyChunks = 3;
+
   // The rows of a piece on their way through the layers.
   struct Rows {
     std::vector<BatchPart> parts;
     int n = 0;
-    float* residual = nullptr;       // [n, hidden_size]
-    const float* cos_sin = nullptr;  // [n, head_dim]
+    float* residual = nullptr;  // [n, hidden_size]
+    // Rotations [n, head_dim] of the keys, and of the queries by the chunk of the keys that they meet
+    // (KeyChunk); null where none does. Without Dual Chunk Attention query and key are rotated alike.
+    const float* key_rotation = nullptr;
+    const float* query_rotation[kKeyChunks] = {};
+  };
+  // [n, q_size] each, rotated for the keys of a chunk; null as their rotations are.
+  struct Queries {
+    float* of[kKeyChunks] = {};
   };
   // One feed-forward block over some rows.
   struct MlpJob {
@@ -54,8 +63,9 @@ class CpuBackend final : public Backend {
 
   Rows embed(const BatchPiece& piece);
   void layer(int index, Rows& rows);
-  void store_kv(int index, const Rows& rows, float* q, float* k, const float* v);
-  void attend(int index, const Rows& rows, const float* q, float* out);
+  void rotate_queries(const Rows& rows, const float* q, const Queries& queries);
+  void store_kv(int index, const Rows& rows, float* k, const float* v);
+  void attend(int index, const Rows& rows, const Queries& queries, float* out);
   void mlps(std::span<const MlpJob> jobs);
   void sparse_mlp(const CpuLayer& layer, const float* x, int n, float* residual);
   void head(const Rows& rows, std::span<const int32_t> label_rows, float* logits);
@@ -63,7 +73,7 @@ class CpuBackend final : public Backend {
   void normalise(const float* x, const Vector& weight, int n, float* out);
   // x [n, cols] as the weights of each of `weights` read it: one pointer a matrix, equal for equal formats.
   std::vector<const void*> quantised(const float* x, int n, std::span<const PackedMatrix* const> weights);
-  void keep_wanted(Rows& rows, float* q) const;
+  void keep_wanted(Rows& rows, const Queries& queries) const;
   void check_finite(const Rows& rows, int layer) const;
   void tap(std::string_view stage, int layer, const float* values, int n) const;
 

@@ -14,6 +14,10 @@ BackendOptions backend_options(const Program& program, int64_t kv_tokens) {
           .kv_type = program.options.kv == "int8" ? KvType::kInt8 : KvType::kF16};
 }
 
+ContextExtension context_extension(const Program& program) {
+  return program.options.extend == "dca" ? ContextExtension::kDualChunk : ContextExtension::kNone;
+}
+
 std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens) {
   return load_engine(program, model_name(program), kv_tokens);
 }
@@ -21,9 +25,10 @@ std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens) {
 std::unique_ptr<Engine> load_engine(Program& program, const std::string& model, int64_t kv_tokens) {
   Output& out = program.output();
   auto engine =
-      Engine::load(resolve_model(model), {.backend = backend_options(program, kv_tokens)}, out.progress());
+      Engine::load(resolve_model(model),
+                   {.backend = backend_options(program, kv_tokens), .extension = context_extension(program)},
+                   out.progress());
   out.end_progress();
-  if (const std::string note = engine->config().context_note(); !note.empty()) out.note(note);
   return engine;
 }
 

@@ -214,17 +214,27 @@ struct Block {
   }
 
   void start() const {
+    for (int32_t row = 0; row < n_rows; ++row) {
+      for (int32_t d = 0; d < args.head_dim; d += 8)
+        _mm256_storeu_ps(scratch.out + row * args.head_dim + d, _mm256_setzero_ps());
+      scratch.max[row] = -__builtin_inff();
+      scratch.sum[row] = 0.0f;
+    }
+  }
+
+  // The queries that read the keys from `page` on; nothing to do where the page before had the same.
+  void take_queries(int32_t page) const {
+    if (page != 0 && page != args.succ_page && page != args.intra_page) return;
+    const float* queries = page >= args.intra_page  ? args.q
+                           : page >= args.succ_page ? args.q_succ
+                                                    : args.q_inter;
     const int32_t head_dim = args.head_dim;
     const __m256 scale = _mm256_set1_ps(args.scale);
     for (int32_t row = 0; row < n_rows; ++row) {
       const float* q =
-          args.q + (first_query + row / args.group) * args.q_stride + row % args.group * head_dim;
-      for (int32_t d = 0; d < head_dim; d += 8) {
+          queries + (first_query + row / args.group) * args.q_stride + row % args.group * head_dim;
+      for (int32_t d = 0; d < head_dim; d += 8)
         _mm256_storeu_ps(scratch.q + row * head_dim + d, _mm256_mul_ps(scale, _mm256_loadu_ps(q + d)));
-        _mm256_storeu_ps(scratch.out + row * head_dim + d, _mm256_setzero_ps());
-      }
-      scratch.max[row] = -__builtin_inff();
-      scratch.sum[row] = 0.0f;
     }
   }
 
@@ -304,6 +314,7 @@ void attention(const AttentionArgs& args) {
     const int32_t n_keys = args.first_position + query + n;  // that the last query sees
     for (int32_t page = 0; page * args.page_tokens < n_keys; ++page) {
       const int32_t left = n_keys - page * args.page_tokens;
+      block.take_queries(page);
       block.take_page(page, left < args.page_tokens ? left : args.page_tokens);
     }
     block.finish();

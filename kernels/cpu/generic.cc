@@ -140,6 +140,10 @@ void attend(const float* q, const float* k, const float* v, int32_t n_keys, int3
   }
 }
 
+const float* queries_of(const AttentionArgs& args, int32_t page) {
+  return page >= args.intra_page ? args.q : page >= args.succ_page ? args.q_succ : args.q_inter;
+}
+
 void attention(const AttentionArgs& args) {
   const int32_t head_dim = args.head_dim;
   const int32_t page = args.page_tokens;
@@ -163,14 +167,14 @@ void attention(const AttentionArgs& args) {
       const int32_t in_page = n_keys - first_key < page ? n_keys - first_key : page;
       to_float(args.k_pages[first_key / page], args.k_type, in_page, page, head_dim, k);
       to_float(args.v_pages[first_key / page], args.v_type, in_page, page, head_dim, v);
+      const float* q = queries_of(args, first_key / page);
       for (int32_t i = begin; i < end; ++i) {
         const int32_t visible = args.first_position + i + 1 - first_key;
         if (visible <= 0) continue;
         for (int32_t g = 0; g < args.group; ++g) {
           const int32_t h = (i - begin) * args.group + g;
-          attend(args.q + i * args.q_stride + g * head_dim, k, v, visible < in_page ? visible : in_page,
-                 head_dim, args.scale, scores, &max[h], &sum[h],
-                 args.out + i * args.out_stride + g * head_dim);
+          attend(q + i * args.q_stride + g * head_dim, k, v, visible < in_page ? visible : in_page, head_dim,
+                 args.scale, scores, &max[h], &sum[h], args.out + i * args.out_stride + g * head_dim);
         }
       }
     }

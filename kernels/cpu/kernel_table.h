@@ -40,6 +40,9 @@ struct MatmulArgs {
 // Causal attention of the query heads that share one KV head, over a paged cache:
 //   out[i, g, :] = softmax_j<=first_position+i( scale * q[i, g, :] . k_j ) . v_j
 // QK is accumulated in fp32: Qwen2's key biases overflow fp16 sums.
+//
+// Dual Chunk Attention reads old keys with queries that are rotated otherwise: the pages from intra_page on
+// with q, those from succ_page to there with q_succ, and those before with q_inter. Elsewhere both are 0.
 struct AttentionArgs {
   const float* q;  // query i, head g of the group at q + i*q_stride + g*head_dim; already rotated
   int64_t q_stride;
@@ -55,6 +58,8 @@ struct AttentionArgs {
   float* out;  // laid out like q, with out_stride
   int64_t out_stride;
   void* scratch;  // attention_scratch_bytes(...), 64-byte aligned, one per worker
+  int32_t succ_page, intra_page;
+  const float *q_succ, *q_inter;  // laid out like q; null where there are no such pages
 };
 
 struct KernelTable {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 
 #include "kernels/reference/dequantize.h"
 #include "kernels/reference/reference.h"
@@ -169,6 +170,75 @@ TEST_CASE("attention of a query does not depend on how the prompt is cut into ch
         INFO(table->name << " chunk " << chunk << " begin " << begin);
         CHECK(std::equal(out.begin(), out.end(), whole.begin() + at));
       }
+    }
+  }
+}
+
+// Softmax over scores that were made by different queries, in double precision.
+std::vector<double> attention_by_age(const Cache& cache, const float* const queries[3], int32_t succ_page,
+                                     int32_t intra_page, int32_t position, int32_t head_dim, float scale) {
+  const auto d = static_cast<size_t>(head_dim), n = static_cast<size_t>(position) + 1;
+  std::vector<float> scores;
+  for (size_t j = 0; j < n; ++j) {
+    const auto page = static_cast<int32_t>(j) / kPage;
+    const float* q = queries[page >= intra_page ? 0 : page >= succ_page ? 1 : 2];
+    double dot = 0;
+    for (size_t i = 0; i < d; ++i) dot += double{q[i]} * cache.k.flat[j * d + i];
+    scores.push_back(static_cast<float>(dot * scale));
+  }
+  const std::vector<double> weights = reference::softmax(scores.data(), static_cast<int64_t>(n), nullptr);
+  std::vector<double> out(d, 0.0);
+  for (size_t j = 0; j < n; ++j)
+    for (size_t i = 0; i < d; ++i) out[i] += weights[j] * cache.v.flat[j * d + i];
+  return out;
+}
+
+TEST_CASE("attention reads old pages with the queries that are meant for them") {
+  const KvType type = GENERATE(KvType::kF16, KvType::kInt8);
+  const auto [succ_page, intra_page] = GENERATE(std::pair{0, 1}, std::pair{1, 2}, std::pair{2, 3});
+  for (const KernelTable* table : runnable_tables()) {
+    for (const int32_t head_dim : {64, 80, 12}) {
+      constexpr int32_t kGroup = 7, kQueries = 21;
+      const int32_t first = intra_page * kPage + 5;
+      const auto n_numbers = static_cast<size_t>(kQueries * kGroup * head_dim);
+      const Cache cache(type, type, first + kQueries, head_dim, 1.0f, 8);
+      const std::vector<float> q[] = {random_floats(n_numbers, 9), random_floats(n_numbers, 10),
+                                      random_floats(n_numbers, 11)};
+      const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+      std::vector<std::byte> memory(table->attention_scratch_bytes(kGroup, head_dim, kPage) + 64);
+      void* scratch = memory.data();
+      size_t space = memory.size();
+      REQUIRE(std::align(64, space - 64, scratch, space) != nullptr);
+      std::vector<float> out(n_numbers);
+      table->attention({.q = q[0].data(),
+                        .q_stride = kGroup * head_dim,
+                        .n_queries = kQueries,
+                        .group = kGroup,
+                        .head_dim = head_dim,
+                        .k_pages = cache.k.pages.data(),
+                        .v_pages = cache.v.pages.data(),
+                        .k_type = type,
+                        .v_type = type,
+                        .page_tokens = kPage,
+                        .first_position = first,
+                        .scale = scale,
+                        .out = out.data(),
+                        .out_stride = kGroup * head_dim,
+                        .scratch = scratch,
+                        .succ_page = succ_page,
+                        .intra_page = intra_page,
+                        .q_succ = q[1].data(),
+                        .q_inter = succ_page > 0 ? q[2].data() : nullptr});
+      double worst = 0;
+      for (int32_t row = 0; row < kQueries * kGroup; ++row) {
+        const auto at = static_cast<size_t>(row * head_dim);
+        const float* queries[] = {q[0].data() + at, q[1].data() + at, q[2].data() + at};
+        const auto truth =
+            attention_by_age(cache, queries, succ_page, intra_page, first + row / kGroup, head_dim, scale);
+        for (size_t i = 0; i < truth.size(); ++i) worst = std::max(worst, std::abs(out[at + i] - truth[i]));
+      }
+      INFO(table->name << " head_dim " << head_dim << " from page " << succ_page << " and " << intra_page);
+      CHECK(worst <= tolerance(4.0 * std::sqrt(static_cast<double>(head_dim)), head_dim, first + kQueries));
     }
   }
 }
