@@ -141,8 +141,8 @@ TEST_CASE("Dual Chunk Attention is the ordinary attention up to chunk_size and n
     double& largest = i < 192 * n ? before : after;
     largest = std::max(largest, std::abs(double{plain[i]} - dual[i]));
   }
-  CHECK(before < kTolerance);  // equal angles reached by other ways: keys round to other halves
-  CHECK(after > 10 * kTolerance);
+  CHECK(before < 5 * kTolerance);  // equal angles reached by other ways: keys round to other halves
+  CHECK(after > 50 * kTolerance);
 }
 
 TEST_CASE("Dual Chunk Attention gives the same bits however a prompt is cut and token by token") {
