@@ -40,12 +40,22 @@ struct ForwardBatch {
 using ActivationTap =
     std::function<void(std::string_view stage, int layer, std::span<const float> values, int n_tokens)>;
 
+// Long prompts are read sparsely: each block of queries reads only the pages of keys that matter to it
+// (page_selection.h). What that leaves out is measured on a query of every piece and KV head, which falls
+// back to all pages where it is too much.
+struct SparsePrefill {
+  int above_tokens = 32'768;  // of a sequence; before that everything is read. INT_MAX: always
+  float threshold = 0.1f;     // a page counts when it has so much of the best page's attention; 0: all do
+  float least_recall = 0.9f;  // share of the attention that must be kept
+};
+
 struct BackendOptions {
   int n_threads = 0;      // 0: one per processor
   int64_t kv_tokens = 0;  // capacity of the KV cache in positions, rounded up to pages; 0: the model's
                           // context, capped by a quarter of the free memory
   int prefill_chunk_tokens = 512;  // activations are bounded by this
   KvType kv_type = KvType::kF16;   // kInt8 takes a little more than half the memory
+  SparsePrefill sparse_prefill;
 };
 
 class Backend {

@@ -1,7 +1,6 @@
 #include "engine/cpu_backend.h"
 
 #include <algorithm>
-#include <climits>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -35,6 +34,13 @@ BackendOptions completed(BackendOptions options, const ModelFile& model) {
     throw Error(ErrorCode::kInvalidArgument,
                 "the number of threads and the KV cache's capacity cannot be negative, nor the prefill chunk "
                 "smaller than 1 token");
+  }
+  const SparsePrefill& sparse = options.sparse_prefill;
+  if (sparse.above_tokens < 0 || !(sparse.threshold >= 0 && sparse.threshold <= 1) ||
+      !(sparse.least_recall >= 0 && sparse.least_recall <= 1)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "sparse prefill: the threshold and the recall are shares from 0 to 1, and the length above "
+                "which it begins is not negative");
   }
   if (options.n_threads > ThreadPool::kMaxThreads || options.kv_tokens > kMaxKvTokens) {
     throw Error(ErrorCode::kInvalidArgument, "at most " + std::to_string(ThreadPool::kMaxThreads) +
@@ -74,7 +80,12 @@ std::string CpuBackend::describe() const {
 }
 
 std::string CpuBackend::numerics() const {
-  return std::string(ops_.kernels().numerics) + " " + std::to_string(kNumericsVersion);
+  std::string name = std::string(ops_.kernels().numerics) + " " + std::to_string(kNumericsVersion);
+  const SparsePrefill& sparse = options_.sparse_prefill;
+  if (config_.context_tokens() > sparse.above_tokens)
+    name += " sparse " + std::to_string(sparse.above_tokens) + " " + std::to_string(sparse.threshold) + " " +
+            std::to_string(sparse.least_recall);
+  return name;
 }
 
 uint64_t CpuBackend::weight_bytes_per_token() const {
@@ -258,65 +269,6 @@ void CpuBackend::keep_wanted(Rows& rows, const Queries& queries) const {
     kept += part.n_wanted;
   }
   rows.n = kept;
-}
-
-void CpuBackend::attend(int index, const Rows& rows, const Queries& queries, float* out) {
-  // Queries that one task takes: enough to share the conversion of K and V, few enough to share out.
-  constexpr int kQueries = 32;
-  const int group = config_.group_size(), q_size = config_.q_size();
-  // Queries of one task are of one chunk.
-  const int chunk = rope_.chunk_tokens() > 0 ? rope_.chunk_tokens() : INT_MAX;
-  std::vector<AttentionArgs> tasks;
-  for (const BatchPart& part : rows.parts) {
-    const int n_pages = (part.first_position + part.n_tokens + kKvPageTokens - 1) / kKvPageTokens;
-    for (int head = 0; part.n_tokens > 0 && head < config_.num_key_value_heads; ++head) {
-      auto** keys = arena_.take<const void*>(static_cast<size_t>(n_pages));
-      auto** values = arena_.take<const void*>(static_cast<size_t>(n_pages));
-      for (int p = 0; p < n_pages; ++p) {
-        const KvPageId page = part.sequence->pages[static_cast<size_t>(p)];
-        keys[p] = kv_.keys(page, index, head);
-        values[p] = kv_.values(page, index, head);
-      }
-      for (int begin = 0, end = 0; begin < part.n_tokens; begin = end) {
-        const int position = part.first_position + begin, intra = position / chunk * chunk;
-        const int succ = std::max(intra - chunk, 0);
-        end = begin + std::min({kQueries, part.n_tokens - begin, chunk - (position - intra)});
-        const auto at = static_cast<size_t>(part.row + begin) * static_cast<size_t>(q_size) +
-                        static_cast<size_t>(head * group * config_.head_dim);
-        const auto query = [&](KeyChunk kind, bool met) {
-          return met ? queries.of[static_cast<int>(kind)] + at : nullptr;
-        };
-        tasks.push_back({.q = query(KeyChunk::kIntra, true),
-                         .q_stride = q_size,
-                         .n_queries = end - begin,
-                         .group = group,
-                         .head_dim = config_.head_dim,
-                         .k_pages = keys,
-                         .v_pages = values,
-                         .k_type = kv_.types()[static_cast<size_t>(index)].k,
-                         .v_type = kv_.types()[static_cast<size_t>(index)].v,
-                         .page_tokens = kKvPageTokens,
-                         .first_position = position,
-                         .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
-                         .out = out + at,
-                         .out_stride = q_size,
-                         .scratch = nullptr,
-                         .succ_page = succ / kKvPageTokens,
-                         .intra_page = intra / kKvPageTokens,
-                         .q_succ = query(KeyChunk::kSucc, intra > 0),
-                         .q_inter = query(KeyChunk::kInter, succ > 0)});
-      }
-    }
-  }
-  // The longest first, so that no thread is left alone with a long one at the end.
-  std::stable_sort(tasks.begin(), tasks.end(), [](const AttentionArgs& a, const AttentionArgs& b) {
-    return a.first_position > b.first_position;
-  });
-  ops_.for_each(static_cast<int>(tasks.size()), [&](int task, int worker) {
-    AttentionArgs& args = tasks[static_cast<size_t>(task)];
-    args.scratch = attention_scratch_.data() + static_cast<size_t>(worker) * attention_scratch_bytes_;
-    ops_.kernels().attention(args);
-  });
 }
 
 void CpuBackend::head(const Rows& rows, std::span<const int32_t> label_rows, float* logits) {

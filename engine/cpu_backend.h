@@ -52,6 +52,11 @@ class CpuBackend final : public Backend {
   struct Queries {
     float* of[kKeyChunks] = {};
   };
+  // What attention has to do for one part and KV head: tasks of a few queries each.
+  struct HeadTasks {
+    std::vector<AttentionArgs> tasks;
+    int n_sparse = 0;  // of them, the first ones, which need not read all pages
+  };
   // One feed-forward block over some rows.
   struct MlpJob {
     const CpuMlp* mlp;
@@ -66,6 +71,10 @@ class CpuBackend final : public Backend {
   void rotate_queries(const Rows& rows, const float* q, const Queries& queries);
   void store_kv(int index, const Rows& rows, float* k, const float* v);
   void attend(int index, const Rows& rows, const Queries& queries, float* out);
+  std::vector<HeadTasks> attention_tasks(int index, const Rows& rows, const Queries& queries, float* out);
+  void choose_pages(std::span<HeadTasks> heads);
+  double attention_recall(AttentionArgs args, int worker);
+  void run_attention(AttentionArgs& args, int worker);
   void mlps(std::span<const MlpJob> jobs);
   void sparse_mlp(const CpuLayer& layer, const float* x, int n, float* residual);
   void head(const Rows& rows, std::span<const int32_t> label_rows, float* logits);

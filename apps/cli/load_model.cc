@@ -1,5 +1,7 @@
 #include "apps/cli/load_model.h"
 
+#include <climits>
+
 #include "models/registry.h"
 
 namespace lectern::cli {
@@ -9,9 +11,11 @@ std::string model_name(const Program& program) {
 }
 
 BackendOptions backend_options(const Program& program, int64_t kv_tokens) {
-  return {.n_threads = program.options.threads,
-          .kv_tokens = kv_tokens,
-          .kv_type = program.options.kv == "int8" ? KvType::kInt8 : KvType::kF16};
+  BackendOptions options{.n_threads = program.options.threads,
+                         .kv_tokens = kv_tokens,
+                         .kv_type = program.options.kv == "int8" ? KvType::kInt8 : KvType::kF16};
+  if (program.options.prefill == "dense") options.sparse_prefill.above_tokens = INT_MAX;
+  return options;
 }
 
 ContextExtension context_extension(const Program& program) {

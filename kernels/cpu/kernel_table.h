@@ -60,6 +60,10 @@ struct AttentionArgs {
   void* scratch;  // attention_scratch_bytes(...), 64-byte aligned, one per worker
   int32_t succ_page, intra_page;
   const float *q_succ, *q_inter;  // laid out like q; null where there are no such pages
+  const int32_t* pages;           // only these n_pages are read, in ascending order; null: all
+  int32_t n_pages;
+  float*
+      log_sum_exp;  // [n_queries, group]: log(sum_j exp(score_j)) over the keys that were read; may be null
 };
 
 struct KernelTable {
@@ -88,6 +92,10 @@ struct KernelTable {
 
   size_t (*attention_scratch_bytes)(int32_t group, int32_t head_dim, int32_t page_tokens);
   void (*attention)(const AttentionArgs& args);
+  // The mean [head_dim] of all page_tokens keys of a page.
+  void (*page_mean)(const void* page, KvType type, int32_t page_tokens, int32_t head_dim, float* mean);
+  // out[r] = x . rows[r] for rows[n_rows, n]
+  void (*dots)(const float* x, const float* rows, int32_t n_rows, int32_t n, float* out);
 
   // out[c] = x[c] / sqrt(mean(x^2) + eps) * weight[c]
   void (*rmsnorm)(const float* x, const float* weight, int32_t n, float eps, float* out);

@@ -152,6 +152,46 @@ TEST_CASE("Dual Chunk Attention gives the same bits however a prompt is cut and 
   for (const int chunk : {1, 50, 127, 128, 129}) CHECK(run_all(*backend_of(model, chunk), tokens) == whole);
 }
 
+TEST_CASE("Sparse prefill that keeps every page is dense prefill bit for bit and with fewer it is not") {
+  const bool dual = GENERATE(false, true);
+  const auto model = make_tiny_model(dual ? dual_chunk_config(0) : tiny_config());
+  const auto tokens = some_tokens(1000);
+  const auto logits_of = [&](const SparsePrefill& sparse) {
+    const auto backend =
+        make_cpu_backend(model, {.n_threads = 2, .kv_tokens = 1024, .sparse_prefill = sparse}, {});
+    return run_all(*backend, tokens);
+  };
+  const auto dense = logits_of({});
+  // Not compared inside CHECK, which would print them all.
+  const auto is_dense = [&](const SparsePrefill& sparse) { return logits_of(sparse) == dense; };
+  CHECK(is_dense({.above_tokens = 0, .threshold = 0.0f}));
+  CHECK(is_dense({.above_tokens = 1000, .threshold = 1.0f, .least_recall = 0.0f}));
+  // What is left out changes the result, less where it is noticed.
+  const auto mean_difference = [&](float least_recall) {
+    const auto sparse = logits_of({.above_tokens = 0, .threshold = 1.0f, .least_recall = least_recall});
+    double sum = 0;
+    for (size_t i = 0; i < dense.size(); ++i) sum += std::abs(double{sparse[i]} - double{dense[i]});
+    return sum / static_cast<double>(dense.size());
+  };
+  const double unnoticed = mean_difference(0.0f), noticed = mean_difference(1.0f);
+  INFO(unnoticed << " " << noticed);
+  CHECK(unnoticed > 0.01);
+  CHECK(noticed < 0.5 * unnoticed);
+}
+
+TEST_CASE("Sparse prefill is part of how results are rounded and refuses shares that are none") {
+  const auto model = make_tiny_model(tiny_config());
+  const auto numerics_of = [&](const SparsePrefill& sparse) {
+    return make_cpu_backend(model, {.n_threads = 1, .kv_tokens = 128, .sparse_prefill = sparse}, {})
+        ->numerics();
+  };
+  CHECK(numerics_of({}) == numerics_of({.threshold = 0.5f}));  // the context is shorter than that
+  CHECK(numerics_of({.above_tokens = 100}) != numerics_of({}));
+  CHECK_THROWS_WITH(numerics_of({.threshold = -1.0f}), Catch::Contains("threshold"));
+  CHECK_THROWS_WITH(numerics_of({.least_recall = std::nanf("")}), Catch::Contains("recall"));
+  CHECK_THROWS_WITH(numerics_of({.above_tokens = -1}), Catch::Contains("negative"));
+}
+
 TEST_CASE("A cache of bytes takes half the memory but for K of the outer layers") {
   const auto model = make_tiny_model(tiny_config());
   const auto halves = backend_of(model), bytes = backend_of(model, 512, 2, KvType::kInt8);
