@@ -40,6 +40,14 @@ struct ForwardBatch {
 using ActivationTap =
     std::function<void(std::string_view stage, int layer, std::span<const float> values, int n_tokens)>;
 
+// What became of one KV head of a sequence in one layer and piece that were read sparsely (SparsePrefill).
+struct SparseReading {
+  int layer = 0, kv_head = 0;
+  double recall = 0;  // share of a sampled query's attention that the chosen pages hold
+  double read = 0;    // share of the visible pages that were read, all of them where the recall was too low
+};
+using SparseTap = std::function<void(const SparseReading&)>;
+
 // Long prompts are read sparsely: each block of queries reads only the pages of keys that matter to it
 // (page_selection.h). What that leaves out is measured on a query of every piece and KV head, which falls
 // back to all pages where it is too much.
@@ -86,6 +94,8 @@ class Backend {
   virtual void forward(const ForwardBatch& batch, std::vector<float>& logits, const CancelToken& cancel) = 0;
 
   virtual void set_tap(ActivationTap tap) = 0;
+  // For measurements; never called by a backend that reads everything.
+  virtual void set_sparse_tap(SparseTap) {}
 };
 
 // Packs the weights for the active kernel bundle; progress in bytes.

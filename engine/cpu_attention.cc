@@ -38,6 +38,7 @@ std::vector<CpuBackend::HeadTasks> CpuBackend::attention_tasks(int index, const 
         values[p] = kv_.values(page, index, head);
       }
       HeadTasks& of_head = heads.emplace_back();
+      of_head.kv_head = head;
       for (int begin = 0, end = 0; begin < part.n_tokens; begin = end) {
         const int position = part.first_position + begin, intra = position / chunk * chunk;
         const int succ = std::max(intra - chunk, 0);
@@ -119,9 +120,23 @@ void CpuBackend::choose_pages(std::span<HeadTasks> heads) {
     HeadTasks& head = heads[static_cast<size_t>(i)];
     if (head.n_sparse == 0) return;
     const AttentionArgs& last = head.tasks[static_cast<size_t>(head.n_sparse - 1)];
-    if (attention_recall(last, worker) >= options_.sparse_prefill.least_recall) return;
+    head.recall = attention_recall(last, worker);
+    if (head.recall >= double{options_.sparse_prefill.least_recall}) return;
     for (AttentionArgs& args : head.tasks) args.pages = nullptr;
   });
+}
+
+void CpuBackend::report_sparse(int index, std::span<const HeadTasks> heads) const {
+  for (const HeadTasks& head : heads) {
+    if (head.n_sparse == 0 || !sparse_tap_) continue;
+    int64_t read = 0, visible = 0;
+    for (const AttentionArgs& args : std::span(head.tasks).first(static_cast<size_t>(head.n_sparse))) {
+      const int n = (args.first_position + args.n_queries - 1) / kKvPageTokens + 1;
+      visible += n;
+      read += args.pages != nullptr ? args.n_pages : n;
+    }
+    sparse_tap_({index, head.kv_head, head.recall, static_cast<double>(read) / static_cast<double>(visible)});
+  }
 }
 
 // The share of the attention of the task's last query that its pages hold, mean over the query heads: the
@@ -153,6 +168,7 @@ void CpuBackend::attend(int index, const Rows& rows, const Queries& queries, flo
   std::vector<HeadTasks> heads = attention_tasks(index, rows, queries, out);
   if (std::any_of(heads.begin(), heads.end(), [](const HeadTasks& head) { return head.n_sparse > 0; }))
     choose_pages(heads);
+  report_sparse(index, heads);
   std::vector<AttentionArgs> tasks;
   for (const HeadTasks& head : heads) tasks.insert(tasks.end(), head.tasks.begin(), head.tasks.end());
   // The longest first, so that no thread is left alone with a long one at the end.

@@ -32,6 +32,7 @@ class CpuBackend final : public Backend {
   std::string numerics() const override;
   void forward(const ForwardBatch& batch, std::vector<float>& logits, const CancelToken& cancel) override;
   void set_tap(ActivationTap tap) override { tap_ = std::move(tap); }
+  void set_sparse_tap(SparseTap tap) override { sparse_tap_ = std::move(tap); }
   const BackendOptions& options() const override { return options_; }
   uint64_t weight_bytes_per_token() const override;
 
@@ -54,8 +55,10 @@ class CpuBackend final : public Backend {
   };
   // What attention has to do for one part and KV head: tasks of a few queries each.
   struct HeadTasks {
+    int kv_head = 0;
     std::vector<AttentionArgs> tasks;
-    int n_sparse = 0;  // of them, the first ones, which need not read all pages
+    int n_sparse = 0;   // of them, the first ones, which need not read all pages
+    double recall = 1;  // of a query of them
   };
   // One feed-forward block over some rows.
   struct MlpJob {
@@ -73,6 +76,7 @@ class CpuBackend final : public Backend {
   void attend(int index, const Rows& rows, const Queries& queries, float* out);
   std::vector<HeadTasks> attention_tasks(int index, const Rows& rows, const Queries& queries, float* out);
   void choose_pages(std::span<HeadTasks> heads);
+  void report_sparse(int index, std::span<const HeadTasks> heads) const;
   double attention_recall(AttentionArgs args, int worker);
   void run_attention(AttentionArgs& args, int worker);
   void mlps(std::span<const MlpJob> jobs);
@@ -97,6 +101,7 @@ class CpuBackend final : public Backend {
   AnonymousMemory attention_scratch_;  // one part a worker
   size_t attention_scratch_bytes_;
   ActivationTap tap_;
+  SparseTap sparse_tap_;
 };
 
 }  // namespace lectern
