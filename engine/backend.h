@@ -40,12 +40,30 @@ struct ForwardBatch {
 using ActivationTap =
     std::function<void(std::string_view stage, int layer, std::span<const float> values, int n_tokens)>;
 
+// What became of one KV head of a sequence in one layer and piece that were read sparsely (SparsePrefill).
+struct SparseReading {
+  int layer = 0, kv_head = 0;
+  double recall = 0;  // share of a sampled query's attention that the chosen pages hold
+  double read = 0;    // share of the visible pages that were read, all of them where the recall was too low
+};
+using SparseTap = std::function<void(const SparseReading&)>;
+
+// Long prompts are read sparsely: each block of queries reads only the pages of keys that matter to it
+// (page_selection.h). What that leaves out is measured on a query of every piece and KV head, which falls
+// back to all pages where it is too much.
+struct SparsePrefill {
+  int above_tokens = 32'768;  // of a sequence; before that everything is read. INT_MAX: always
+  float threshold = 0.1f;     // a page counts when it has so much of the best page's attention; 0: all do
+  float least_recall = 0.9f;  // share of the attention that must be kept
+};
+
 struct BackendOptions {
   int n_threads = 0;      // 0: one per processor
   int64_t kv_tokens = 0;  // capacity of the KV cache in positions, rounded up to pages; 0: the model's
                           // context, capped by a quarter of the free memory
   int prefill_chunk_tokens = 512;  // activations are bounded by this
   KvType kv_type = KvType::kF16;   // kInt8 takes a little more than half the memory
+  SparsePrefill sparse_prefill;
 };
 
 class Backend {
@@ -76,6 +94,8 @@ class Backend {
   virtual void forward(const ForwardBatch& batch, std::vector<float>& logits, const CancelToken& cancel) = 0;
 
   virtual void set_tap(ActivationTap tap) = 0;
+  // For measurements; never called by a backend that reads everything.
+  virtual void set_sparse_tap(SparseTap) {}
 };
 
 // Packs the weights for the active kernel bundle; progress in bytes.

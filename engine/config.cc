@@ -19,6 +19,7 @@ constexpr int kMaxVocabSize = 1 << 22;
 constexpr int kMaxPositions = 1 << 26;
 constexpr int kMaxExperts = 512;
 constexpr float kMaxYarnFactor = 4096.0f;
+constexpr int kMaxExtension = 32;  // times the trained length
 
 class Checker {
  public:
@@ -51,15 +52,22 @@ int Qwen2Config::context_tokens() const {
     const double tokens = double{rope_scaling->factor} * rope_scaling->original_max_position_embeddings;
     return static_cast<int>(std::min(tokens, double{kMaxPositions}));
   }
-  if (dual_chunk_attention) return std::min(max_position_embeddings, dual_chunk_attention->chunk_size);
   return max_position_embeddings;
 }
 
-std::string Qwen2Config::context_note() const {
-  if (rope_scaling || context_tokens() == max_position_embeddings) return "";
-  return "the model reads " + std::to_string(max_position_embeddings) +
-         " tokens with Dual Chunk Attention, which Lectern does not run yet; its context is limited to " +
-         std::to_string(context_tokens());
+void extend_by_dual_chunks(Qwen2Config& config, const std::string& origin) {
+  const auto fail = [&](const std::string& why) {
+    throw Error(ErrorCode::kUnsupported, origin + ": its context cannot be extended: " + why);
+  };
+  if (config.dual_chunk_attention) fail("the model has Dual Chunk Attention already");
+  if (config.rope_scaling) fail("the model is extended by YaRN already");
+  // The proportion of the published 1M models, in whole key pages.
+  const int trained = config.max_position_embeddings / kDualChunkMultiple * kDualChunkMultiple;
+  const int local = trained / 32 / kDualChunkMultiple * kDualChunkMultiple;
+  if (local == 0 || trained > kMaxPositions / kMaxExtension)
+    fail("it was made for " + std::to_string(config.max_position_embeddings) + " tokens");
+  config.dual_chunk_attention = DualChunkAttention{trained, local, trained};
+  config.max_position_embeddings = trained * kMaxExtension;
 }
 
 void validate(const Qwen2Config& c, const std::string& origin) {
@@ -88,6 +96,12 @@ void validate(const Qwen2Config& c, const std::string& origin) {
                 c.dual_chunk_attention->chunk_size);
     check.range("dual_chunk_attention_config.original_max_position_embeddings",
                 c.dual_chunk_attention->original_max_position_embeddings, 0, kMaxPositions);
+    check.that(c.dual_chunk_attention->key_chunk_tokens() > 0 &&
+                   c.dual_chunk_attention->key_chunk_tokens() % kDualChunkMultiple == 0,
+               "dual_chunk_attention_config.local_size", c.dual_chunk_attention->local_size,
+               "chunk_size - local_size must be a multiple of " + std::to_string(kDualChunkMultiple));
+    check.that(!c.rope_scaling, "dual_chunk_attention_config.chunk_size", c.dual_chunk_attention->chunk_size,
+               "it cannot be combined with rope_scaling");
   }
   if (c.architecture == Architecture::kQwen2) {
     check.range("intermediate_size", c.intermediate_size, 1, kMaxIntermediateSize);

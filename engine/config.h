@@ -17,13 +17,18 @@ struct YarnScaling {
   int original_max_position_embeddings = 0;
 };
 
-// How the 1M models reach beyond their training: Dual Chunk Attention (arXiv:2402.17463). Up to chunk_size
-// tokens it is the ordinary attention.
+// How the 1M models reach beyond their training: Dual Chunk Attention (arXiv:2402.17463; rope.h). Up to
+// chunk_size tokens it is the ordinary attention.
 struct DualChunkAttention {
-  int chunk_size = 0;
-  int local_size = 0;
-  int original_max_position_embeddings = 0;
+  int chunk_size = 0;                        // the largest distance between a query and a key
+  int local_size = 0;                        // distances up to this one are true across chunks
+  int original_max_position_embeddings = 0;  // beyond it attention is sharpened; 0: never
+
+  int key_chunk_tokens() const { return chunk_size - local_size; }
 };
+
+// Key chunks are whole pages of the KV cache.
+inline constexpr int kDualChunkMultiple = 128;
 
 struct Qwen2Config {
   Architecture architecture = Architecture::kQwen2;
@@ -54,14 +59,16 @@ struct Qwen2Config {
   int q_size() const { return num_attention_heads * head_dim; }
   int kv_size() const { return num_key_value_heads * head_dim; }
 
-  // The longest sequence that the model was made for and that Lectern runs: factor *
+  // The longest sequence that the model was made for: factor *
   // original_max_position_embeddings where the config asks for YaRN, whatever max_position_embeddings says
-  // (Qwen2.5's cards add the scaling and leave it at 32,768), at most chunk_size with Dual Chunk Attention,
-  // which Lectern does not run yet, else max_position_embeddings.
+  // (Qwen2.5's cards add the scaling and leave it at 32,768), else max_position_embeddings.
   int context_tokens() const;
-  // What of the model's context does not run, and why, in one line for people; empty when all of it does.
-  std::string context_note() const;
 };
+
+// Reads beyond max_position_embeddings by Dual Chunk Attention, without training: in chunks of what the model
+// was trained on, up to 32 times as far. Throws Error(kUnsupported) naming `origin` for a model that is
+// extended already, or made for too few tokens.
+void extend_by_dual_chunks(Qwen2Config& config, const std::string& origin);
 
 // Throws Error(kCorrupt) naming `origin` and the field when a value is missing, absurd or inconsistent.
 void validate(const Qwen2Config& config, const std::string& origin);

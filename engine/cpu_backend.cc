@@ -14,6 +14,8 @@ namespace {
 // Beyond the capacity asked for: sequences that share a partly filled page each hold a copy of it.
 constexpr int kSparePages = 8;
 
+static_assert(kDualChunkMultiple % kKvPageTokens == 0, "key chunks of Dual Chunk Attention are whole pages");
+
 // In the cache, far beyond any context and memory, so that no number of bytes or pages overflows.
 constexpr int64_t kMaxKvTokens = int64_t{1} << 30;
 
@@ -32,6 +34,13 @@ BackendOptions completed(BackendOptions options, const ModelFile& model) {
     throw Error(ErrorCode::kInvalidArgument,
                 "the number of threads and the KV cache's capacity cannot be negative, nor the prefill chunk "
                 "smaller than 1 token");
+  }
+  const SparsePrefill& sparse = options.sparse_prefill;
+  if (sparse.above_tokens < 0 || !(sparse.threshold >= 0 && sparse.threshold <= 1) ||
+      !(sparse.least_recall >= 0 && sparse.least_recall <= 1)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "sparse prefill: the threshold and the recall are shares from 0 to 1, and the length above "
+                "which it begins is not negative");
   }
   if (options.n_threads > ThreadPool::kMaxThreads || options.kv_tokens > kMaxKvTokens) {
     throw Error(ErrorCode::kInvalidArgument, "at most " + std::to_string(ThreadPool::kMaxThreads) +
@@ -71,7 +80,12 @@ std::string CpuBackend::describe() const {
 }
 
 std::string CpuBackend::numerics() const {
-  return std::string(ops_.kernels().numerics) + " " + std::to_string(kNumericsVersion);
+  std::string name = std::string(ops_.kernels().numerics) + " " + std::to_string(kNumericsVersion);
+  const SparsePrefill& sparse = options_.sparse_prefill;
+  if (config_.context_tokens() > sparse.above_tokens)
+    name += " sparse " + std::to_string(sparse.above_tokens) + " " + std::to_string(sparse.threshold) + " " +
+            std::to_string(sparse.least_recall);
+  return name;
 }
 
 uint64_t CpuBackend::weight_bytes_per_token() const {
@@ -105,17 +119,33 @@ CpuBackend::Rows CpuBackend::embed(const BatchPiece& piece) {
   const auto h = static_cast<size_t>(config_.hidden_size), d = static_cast<size_t>(config_.head_dim);
   const auto n = static_cast<size_t>(piece.n_tokens);
   auto* residual = arena_.take<float>(n * h);
-  auto* cos_sin = arena_.take<float>(n * d);
+  auto* key_rotation = arena_.take<float>(n * d);
+  // A sequence in its chunk number c meets the keys of min(c, 2) + 1 kinds of chunks.
+  int n_kinds = 1;
+  if (const int chunk = rope_.chunk_tokens(); chunk > 0) {
+    for (const BatchPart& part : piece.parts)
+      n_kinds =
+          std::max(n_kinds, std::min((part.first_position + part.n_tokens - 1) / chunk + 1, kKeyChunks));
+  }
+  float* query_rotation[kKeyChunks] = {key_rotation};
+  if (rope_.chunk_tokens() > 0)
+    for (int kind = 0; kind < n_kinds; ++kind) query_rotation[kind] = arena_.take<float>(n * d);
   for (const BatchPart& part : piece.parts) {
     ops_.for_rows(part.n_tokens, [&](int begin, int end) {
       for (int i = begin; i < end; ++i) {
         const auto row = static_cast<size_t>(part.row + i);
+        const int position = part.first_position + i;
         weights_.embed(part.sequence->tokens[static_cast<size_t>(part.begin + i)], residual + row * h);
-        rope_.fill(part.first_position + i, cos_sin + row * d);
+        rope_.fill_key(position, key_rotation + row * d);
+        if (rope_.chunk_tokens() == 0) continue;
+        for (int kind = 0; kind < n_kinds; ++kind)
+          rope_.fill_query(position, static_cast<KeyChunk>(kind), query_rotation[kind] + row * d);
       }
     });
   }
-  return {.parts = piece.parts, .n = piece.n_tokens, .residual = residual, .cos_sin = cos_sin};
+  Rows rows{.parts = piece.parts, .n = piece.n_tokens, .residual = residual, .key_rotation = key_rotation};
+  std::copy(query_rotation, query_rotation + kKeyChunks, rows.query_rotation);
+  return rows;
 }
 
 void CpuBackend::layer(int index, Rows& rows) {
@@ -128,6 +158,10 @@ void CpuBackend::layer(int index, Rows& rows) {
   auto* k = arena_.take<float>(n * static_cast<size_t>(kv_size));
   auto* v = arena_.take<float>(n * static_cast<size_t>(kv_size));
   auto* attended = arena_.take<float>(n * static_cast<size_t>(q_size));
+  Queries queries{{q}};
+  for (int kind = 1; kind < kKeyChunks; ++kind)
+    if (rows.query_rotation[kind] != nullptr)
+      queries.of[kind] = arena_.take<float>(n * static_cast<size_t>(q_size));
 
   normalise(rows.residual, w.source->input_layernorm, rows.n, normed);
   const PackedMatrix* const qkv[] = {&w.q_proj, &w.k_proj, &w.v_proj};
@@ -136,11 +170,12 @@ void CpuBackend::layer(int index, Rows& rows) {
                                 {&w.k_proj, x[1], rows.n, k, kv_size, w.source->k_bias.data()},
                                 {&w.v_proj, x[2], rows.n, v, kv_size, w.source->v_bias.data()}};
   ops_.matmul(qkv_jobs);
-  store_kv(index, rows, q, k, v);
-  if (index == config_.num_hidden_layers - 1) keep_wanted(rows, q);
+  rotate_queries(rows, q, queries);
+  store_kv(index, rows, k, v);
+  if (index == config_.num_hidden_layers - 1) keep_wanted(rows, queries);
   if (rows.n == 0) return;
 
-  attend(index, rows, q, attended);
+  attend(index, rows, queries, attended);
   const PackedMatrix* const o[] = {&w.o_proj};
   const MatmulJob o_job[] = {{.w = &w.o_proj,
                               .x = quantised(attended, rows.n, o)[0],
@@ -177,19 +212,33 @@ void store_head(const KernelTable& kernels, const float* x, int head_dim, KvType
 
 }  // namespace
 
-// Rotates q and k in place and writes k and v into the pages.
-void CpuBackend::store_kv(int index, const Rows& rows, float* q, float* k, const float* v) {
+// q, which may be one of the results, as each kind of keys meets it.
+void CpuBackend::rotate_queries(const Rows& rows, const float* q, const Queries& queries) {
+  const auto d = static_cast<size_t>(config_.head_dim), q_size = static_cast<size_t>(config_.q_size());
+  ops_.for_rows(rows.n, [&](int begin, int end) {
+    for (auto row = static_cast<size_t>(begin); row < static_cast<size_t>(end); ++row) {
+      for (int kind = kKeyChunks - 1; kind >= 0; --kind) {  // q itself last
+        if (queries.of[kind] == nullptr) continue;
+        float* rotated = queries.of[kind] + row * q_size;
+        if (rotated != q + row * q_size) std::copy_n(q + row * q_size, q_size, rotated);
+        ops_.kernels().rope(rotated, rows.query_rotation[kind] + row * d, config_.num_attention_heads,
+                            config_.head_dim);
+      }
+    }
+  });
+}
+
+// Rotates k in place and writes k and v into the pages.
+void CpuBackend::store_kv(int index, const Rows& rows, float* k, const float* v) {
   const KernelTable& kernels = ops_.kernels();
-  const auto d = static_cast<size_t>(config_.head_dim);
-  const auto q_size = static_cast<size_t>(config_.q_size()), kv_size = static_cast<size_t>(config_.kv_size());
+  const auto d = static_cast<size_t>(config_.head_dim), kv_size = static_cast<size_t>(config_.kv_size());
   for (const BatchPart& part : rows.parts) {
     ops_.for_rows(part.n_tokens, [&](int begin, int end) {
       for (int i = begin; i < end; ++i) {
         const auto row = static_cast<size_t>(part.row + i);
         const int position = part.first_position + i;
-        const float* cos_sin = rows.cos_sin + row * d;
-        kernels.rope(q + row * q_size, cos_sin, config_.num_attention_heads, config_.head_dim);
-        kernels.rope(k + row * kv_size, cos_sin, config_.num_key_value_heads, config_.head_dim);
+        kernels.rope(k + row * kv_size, rows.key_rotation + row * d, config_.num_key_value_heads,
+                     config_.head_dim);
         const KvPageId page = part.sequence->pages[static_cast<size_t>(position / kKvPageTokens)];
         const auto [k_type, v_type] = kv_.types()[static_cast<size_t>(index)];
         for (int head = 0; head < config_.num_key_value_heads; ++head) {
@@ -203,7 +252,7 @@ void CpuBackend::store_kv(int index, const Rows& rows, float* q, float* k, const
 }
 
 // Nothing after the last layer's keys and values depends on tokens whose logits are not wanted: drops them.
-void CpuBackend::keep_wanted(Rows& rows, float* q) const {
+void CpuBackend::keep_wanted(Rows& rows, const Queries& queries) const {
   const auto h = static_cast<size_t>(config_.hidden_size), q_size = static_cast<size_t>(config_.q_size());
   int kept = 0;
   for (BatchPart& part : rows.parts) {
@@ -211,7 +260,8 @@ void CpuBackend::keep_wanted(Rows& rows, float* q) const {
     const auto from = static_cast<size_t>(part.row + dropped), to = static_cast<size_t>(kept),
                n = static_cast<size_t>(part.n_wanted);
     std::memmove(rows.residual + to * h, rows.residual + from * h, n * h * sizeof(float));
-    std::memmove(q + to * q_size, q + from * q_size, n * q_size * sizeof(float));
+    for (float* q : queries.of)
+      if (q != nullptr) std::memmove(q + to * q_size, q + from * q_size, n * q_size * sizeof(float));
     part.row = kept;
     part.begin += dropped;
     part.first_position += dropped;
@@ -219,53 +269,6 @@ void CpuBackend::keep_wanted(Rows& rows, float* q) const {
     kept += part.n_wanted;
   }
   rows.n = kept;
-}
-
-void CpuBackend::attend(int index, const Rows& rows, const float* q, float* out) {
-  // Queries that one task takes: enough to share the conversion of K and V, few enough to share out.
-  constexpr int kQueries = 32;
-  const int group = config_.group_size(), q_size = config_.q_size();
-  std::vector<AttentionArgs> tasks;
-  for (const BatchPart& part : rows.parts) {
-    const int n_pages = (part.first_position + part.n_tokens + kKvPageTokens - 1) / kKvPageTokens;
-    for (int head = 0; part.n_tokens > 0 && head < config_.num_key_value_heads; ++head) {
-      auto** keys = arena_.take<const void*>(static_cast<size_t>(n_pages));
-      auto** values = arena_.take<const void*>(static_cast<size_t>(n_pages));
-      for (int p = 0; p < n_pages; ++p) {
-        const KvPageId page = part.sequence->pages[static_cast<size_t>(p)];
-        keys[p] = kv_.keys(page, index, head);
-        values[p] = kv_.values(page, index, head);
-      }
-      for (int begin = 0; begin < part.n_tokens; begin += kQueries) {
-        const auto at = static_cast<size_t>(part.row + begin) * static_cast<size_t>(q_size) +
-                        static_cast<size_t>(head * group * config_.head_dim);
-        tasks.push_back({.q = q + at,
-                         .q_stride = q_size,
-                         .n_queries = std::min(kQueries, part.n_tokens - begin),
-                         .group = group,
-                         .head_dim = config_.head_dim,
-                         .k_pages = keys,
-                         .v_pages = values,
-                         .k_type = kv_.types()[static_cast<size_t>(index)].k,
-                         .v_type = kv_.types()[static_cast<size_t>(index)].v,
-                         .page_tokens = kKvPageTokens,
-                         .first_position = part.first_position + begin,
-                         .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
-                         .out = out + at,
-                         .out_stride = q_size,
-                         .scratch = nullptr});
-      }
-    }
-  }
-  // The longest first, so that no thread is left alone with a long one at the end.
-  std::stable_sort(tasks.begin(), tasks.end(), [](const AttentionArgs& a, const AttentionArgs& b) {
-    return a.first_position > b.first_position;
-  });
-  ops_.for_each(static_cast<int>(tasks.size()), [&](int task, int worker) {
-    AttentionArgs& args = tasks[static_cast<size_t>(task)];
-    args.scratch = attention_scratch_.data() + static_cast<size_t>(worker) * attention_scratch_bytes_;
-    ops_.kernels().attention(args);
-  });
 }
 
 void CpuBackend::head(const Rows& rows, std::span<const int32_t> label_rows, float* logits) {

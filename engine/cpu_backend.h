@@ -32,16 +32,33 @@ class CpuBackend final : public Backend {
   std::string numerics() const override;
   void forward(const ForwardBatch& batch, std::vector<float>& logits, const CancelToken& cancel) override;
   void set_tap(ActivationTap tap) override { tap_ = std::move(tap); }
+  void set_sparse_tap(SparseTap tap) override { sparse_tap_ = std::move(tap); }
   const BackendOptions& options() const override { return options_; }
   uint64_t weight_bytes_per_token() const override;
 
  private:
+  static constexpr int kKeyChunks = 3;
+
   // The rows of a piece on their way through the layers.
   struct Rows {
     std::vector<BatchPart> parts;
     int n = 0;
-    float* residual = nullptr;       // [n, hidden_size]
-    const float* cos_sin = nullptr;  // [n, head_dim]
+    float* residual = nullptr;  // [n, hidden_size]
+    // Rotations [n, head_dim] of the keys, and of the queries by the chunk of the keys that they meet
+    // (KeyChunk); null where none does. Without Dual Chunk Attention query and key are rotated alike.
+    const float* key_rotation = nullptr;
+    const float* query_rotation[kKeyChunks] = {};
+  };
+  // [n, q_size] each, rotated for the keys of a chunk; null as their rotations are.
+  struct Queries {
+    float* of[kKeyChunks] = {};
+  };
+  // What attention has to do for one part and KV head: tasks of a few queries each.
+  struct HeadTasks {
+    int kv_head = 0;
+    std::vector<AttentionArgs> tasks;
+    int n_sparse = 0;   // of them, the first ones, which need not read all pages
+    double recall = 1;  // of a query of them
   };
   // One feed-forward block over some rows.
   struct MlpJob {
@@ -54,8 +71,14 @@ class CpuBackend final : public Backend {
 
   Rows embed(const BatchPiece& piece);
   void layer(int index, Rows& rows);
-  void store_kv(int index, const Rows& rows, float* q, float* k, const float* v);
-  void attend(int index, const Rows& rows, const float* q, float* out);
+  void rotate_queries(const Rows& rows, const float* q, const Queries& queries);
+  void store_kv(int index, const Rows& rows, float* k, const float* v);
+  void attend(int index, const Rows& rows, const Queries& queries, float* out);
+  std::vector<HeadTasks> attention_tasks(int index, const Rows& rows, const Queries& queries, float* out);
+  void choose_pages(std::span<HeadTasks> heads);
+  void report_sparse(int index, std::span<const HeadTasks> heads) const;
+  double attention_recall(AttentionArgs args, int worker);
+  void run_attention(AttentionArgs& args, int worker);
   void mlps(std::span<const MlpJob> jobs);
   void sparse_mlp(const CpuLayer& layer, const float* x, int n, float* residual);
   void head(const Rows& rows, std::span<const int32_t> label_rows, float* logits);
@@ -63,7 +86,7 @@ class CpuBackend final : public Backend {
   void normalise(const float* x, const Vector& weight, int n, float* out);
   // x [n, cols] as the weights of each of `weights` read it: one pointer a matrix, equal for equal formats.
   std::vector<const void*> quantised(const float* x, int n, std::span<const PackedMatrix* const> weights);
-  void keep_wanted(Rows& rows, float* q) const;
+  void keep_wanted(Rows& rows, const Queries& queries) const;
   void check_finite(const Rows& rows, int layer) const;
   void tap(std::string_view stage, int layer, const float* values, int n) const;
 
@@ -78,6 +101,7 @@ class CpuBackend final : public Backend {
   AnonymousMemory attention_scratch_;  // one part a worker
   size_t attention_scratch_bytes_;
   ActivationTap tap_;
+  SparseTap sparse_tap_;
 };
 
 }  // namespace lectern

@@ -52,11 +52,14 @@ class OpenModel : public ModelFile {
 
 }  // namespace
 
-std::shared_ptr<const ModelFile> ModelFile::open(const std::filesystem::path& path) {
+std::shared_ptr<const ModelFile> ModelFile::open(const std::filesystem::path& path,
+                                                 ContextExtension extension) {
   std::error_code ignored;
   try {
-    return std::make_shared<OpenModel>(
-        path, std::filesystem::is_directory(path, ignored) ? load_hugging_face(path) : load_gguf(path));
+    LoadedModel loaded =
+        std::filesystem::is_directory(path, ignored) ? load_hugging_face(path) : load_gguf(path);
+    if (extension == ContextExtension::kDualChunk) extend_by_dual_chunks(loaded.config, path.string());
+    return std::make_shared<OpenModel>(path, std::move(loaded));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kCorrupt) throw;
     throw Error(ErrorCode::kCorrupt, std::string(error.what()) +

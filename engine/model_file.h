@@ -29,11 +29,15 @@ struct Vocabulary {
   std::vector<std::pair<std::string, std::string>> merges;  // in order of rank
 };
 
+// How a model is made to read more than it was trained on.
+enum class ContextExtension { kNone, kDualChunk };  // the latter: extend_by_dual_chunks, config.h
+
 class ModelFile {
  public:
   // `path`: a .gguf file (for split models, the first part) or a folder. Throws Error (kNotFound, kCorrupt,
   // kUnsupported) that names the file, the field and the offset.
-  static std::shared_ptr<const ModelFile> open(const std::filesystem::path& path);
+  static std::shared_ptr<const ModelFile> open(const std::filesystem::path& path,
+                                               ContextExtension extension = ContextExtension::kNone);
   virtual ~ModelFile() = default;
 
   virtual const std::filesystem::path& path() const = 0;

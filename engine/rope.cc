@@ -21,7 +21,9 @@ double dimension_of_rotations(double rotations, const Qwen2Config& config) {
 
 }  // namespace
 
-Rope::Rope(const Qwen2Config& config) {
+Rope::Rope(const Qwen2Config& config)
+    : dual_chunk_(config.dual_chunk_attention.value_or(DualChunkAttention{})) {
+  chunk_tokens_ = dual_chunk_.key_chunk_tokens();
   const int half = config.head_dim / 2;
   for (int i = 0; i < half; ++i) {
     inverse_frequency_.push_back(
@@ -40,12 +42,28 @@ Rope::Rope(const Qwen2Config& config) {
   magnitude_ = 0.1 * std::log(factor) + 1.0;
 }
 
-void Rope::fill(int position, float* cos_sin) const {
+void Rope::fill_key(int position, float* cos_sin) const {
+  fill(chunk_tokens_ == 0 ? position : position % chunk_tokens_, magnitude_, cos_sin);
+}
+
+void Rope::fill_query(int position, KeyChunk chunk, float* cos_sin) const {
+  if (chunk_tokens_ == 0) return fill(position, magnitude_, cos_sin);
+  const int original = dual_chunk_.original_max_position_embeddings;
+  const double stretch = original == 0 ? 1.0 : std::max(1.0, (position + 1.0) / original);
+  const double temperature = 0.1 * std::log(stretch) + 1.0;
+  const int in_chunk = position % chunk_tokens_;
+  const int rotation = chunk == KeyChunk::kIntra  ? in_chunk
+                       : chunk == KeyChunk::kSucc ? std::min(in_chunk + chunk_tokens_, dual_chunk_.chunk_size)
+                                                  : dual_chunk_.chunk_size;
+  fill(rotation, temperature * temperature, cos_sin);
+}
+
+void Rope::fill(int position, double magnitude, float* cos_sin) const {
   const size_t half = inverse_frequency_.size();
   for (size_t i = 0; i < half; ++i) {
     const double angle = position * inverse_frequency_[i];
-    cos_sin[i] = static_cast<float>(std::cos(angle) * magnitude_);
-    cos_sin[half + i] = static_cast<float>(std::sin(angle) * magnitude_);
+    cos_sin[i] = static_cast<float>(std::cos(angle) * magnitude);
+    cos_sin[half + i] = static_cast<float>(std::sin(angle) * magnitude);
   }
 }
 

@@ -63,6 +63,7 @@ void register_manual(CLI::App& app, Program& program);
 void register_bench_engine(CLI::App& bench, Program& program);
 
 void register_eval_qa(CLI::App& eval, Program& program);
+void register_eval_attention_recall(CLI::App& eval, Program& program);
 void register_eval_folder(CLI::App& eval, Program& program);
 void register_eval_multihop(CLI::App& eval, Program& program);
 void register_eval_injection(CLI::App& eval, Program& program);

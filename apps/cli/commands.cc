@@ -30,6 +30,7 @@ void register_commands(CLI::App& app, Program& program) {
   eval->require_subcommand(1);
   register_eval_qa(*eval, program);
   register_eval_folder(*eval, program);
+  register_eval_attention_recall(*eval, program);
   register_eval_multihop(*eval, program);
   register_eval_injection(*eval, program);
   register_eval_needle(*eval, program);

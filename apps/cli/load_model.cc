@@ -1,5 +1,7 @@
 #include "apps/cli/load_model.h"
 
+#include <climits>
+
 #include "models/registry.h"
 
 namespace lectern::cli {
@@ -9,9 +11,15 @@ std::string model_name(const Program& program) {
 }
 
 BackendOptions backend_options(const Program& program, int64_t kv_tokens) {
-  return {.n_threads = program.options.threads,
-          .kv_tokens = kv_tokens,
-          .kv_type = program.options.kv == "int8" ? KvType::kInt8 : KvType::kF16};
+  BackendOptions options{.n_threads = program.options.threads,
+                         .kv_tokens = kv_tokens,
+                         .kv_type = program.options.kv == "int8" ? KvType::kInt8 : KvType::kF16};
+  if (program.options.prefill == "dense") options.sparse_prefill.above_tokens = INT_MAX;
+  return options;
+}
+
+ContextExtension context_extension(const Program& program) {
+  return program.options.extend == "dca" ? ContextExtension::kDualChunk : ContextExtension::kNone;
 }
 
 std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens) {
@@ -21,9 +29,10 @@ std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens) {
 std::unique_ptr<Engine> load_engine(Program& program, const std::string& model, int64_t kv_tokens) {
   Output& out = program.output();
   auto engine =
-      Engine::load(resolve_model(model), {.backend = backend_options(program, kv_tokens)}, out.progress());
+      Engine::load(resolve_model(model),
+                   {.backend = backend_options(program, kv_tokens), .extension = context_extension(program)},
+                   out.progress());
   out.end_progress();
-  if (const std::string note = engine->config().context_note(); !note.empty()) out.note(note);
   return engine;
 }
 

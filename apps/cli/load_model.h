@@ -13,8 +13,10 @@ namespace lectern::cli {
 // --model, or the registry's default.
 std::string model_name(const Program& program);
 
-// What --threads and --kv ask of the engine.
+// What --threads, --kv and --prefill ask of the engine.
 BackendOptions backend_options(const Program& program, int64_t kv_tokens);
+// What --extend asks of the model.
+ContextExtension context_extension(const Program& program);
 
 // With progress. `kv_tokens`: positions of the KV cache; 0: the model's context, as far as memory allows.
 // Throws Error that says how to get the model, or what is wrong with its file.

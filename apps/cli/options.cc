@@ -159,6 +159,15 @@ void add_model_options(CLI::App* command, SharedOptions& options) {
       ->add_option("--kv", options.kv,
                    "How the KV cache is kept: f16 (default), or int8, 0.6 times the memory")
       ->check(CLI::IsMember({"f16", "int8"}));
+  command
+      ->add_option("--extend", options.extend,
+                   "Read beyond what the model was trained on: dca, Dual Chunk Attention, 32 times as far")
+      ->check(CLI::IsMember({"dca"}));
+  command
+      ->add_option(
+          "--prefill", options.prefill,
+          "How texts above 32,768 tokens are read: sparse (default), the parts that matter, or dense")
+      ->check(CLI::IsMember({"sparse", "dense"}));
 }
 
 void add_llm_options(CLI::App* command, SharedOptions& options) {

@@ -43,6 +43,7 @@ int serve(Program& program, const Options& options) {
                                        .api_key = read_key(options.key_file),
                                        .models = {.default_model = model_name(program),
                                                   .backend = backend_options(program, 0),
+                                                  .extension = context_extension(program),
                                                   .idle_seconds = options.idle_minutes * 60},
                                        .limits = {},
                                        .version = LECTERN_VERSION,

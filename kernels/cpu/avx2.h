@@ -22,6 +22,8 @@ void matmul_float(const MatmulArgs& args);
 
 size_t attention_scratch_bytes(int32_t group, int32_t head_dim, int32_t page_tokens);
 void attention(const AttentionArgs& args);
+void page_mean(const void* page, KvType type, int32_t page_tokens, int32_t head_dim, float* mean);
+void dots(const float* x, const float* rows, int32_t n_rows, int32_t n, float* out);
 
 void rmsnorm(const float* x, const float* weight, int32_t n, float eps, float* out);
 void rope(float* x, const float* cos_sin, int32_t n_heads, int32_t head_dim);

@@ -214,17 +214,26 @@ struct Block {
   }
 
   void start() const {
+    for (int32_t row = 0; row < n_rows; ++row) {
+      for (int32_t d = 0; d < args.head_dim; d += 8)
+        _mm256_storeu_ps(scratch.out + row * args.head_dim + d, _mm256_setzero_ps());
+      scratch.max[row] = -__builtin_inff();
+      scratch.sum[row] = 0.0f;
+    }
+  }
+
+  const float* queries_of(int32_t page) const {
+    return page >= args.intra_page ? args.q : page >= args.succ_page ? args.q_succ : args.q_inter;
+  }
+
+  void take_queries(const float* queries) const {
     const int32_t head_dim = args.head_dim;
     const __m256 scale = _mm256_set1_ps(args.scale);
     for (int32_t row = 0; row < n_rows; ++row) {
       const float* q =
-          args.q + (first_query + row / args.group) * args.q_stride + row % args.group * head_dim;
-      for (int32_t d = 0; d < head_dim; d += 8) {
+          queries + (first_query + row / args.group) * args.q_stride + row % args.group * head_dim;
+      for (int32_t d = 0; d < head_dim; d += 8)
         _mm256_storeu_ps(scratch.q + row * head_dim + d, _mm256_mul_ps(scale, _mm256_loadu_ps(q + d)));
-        _mm256_storeu_ps(scratch.out + row * head_dim + d, _mm256_setzero_ps());
-      }
-      scratch.max[row] = -__builtin_inff();
-      scratch.sum[row] = 0.0f;
     }
   }
 
@@ -272,6 +281,8 @@ struct Block {
     const int32_t head_dim = args.head_dim;
     for (int32_t row = 0; row < n_rows; ++row) {
       const __m256 inverse = _mm256_set1_ps(1.0f / scratch.sum[row]);
+      if (args.log_sum_exp != nullptr)
+        args.log_sum_exp[first_query * args.group + row] = scratch.max[row] + log_of(scratch.sum[row]);
       float* out =
           args.out + (first_query + row / args.group) * args.out_stride + row % args.group * head_dim;
       for (int32_t d = 0; d < head_dim; d += 8) {
@@ -302,11 +313,55 @@ void attention(const AttentionArgs& args) {
                          query, n * args.group};
     block.start();
     const int32_t n_keys = args.first_position + query + n;  // that the last query sees
-    for (int32_t page = 0; page * args.page_tokens < n_keys; ++page) {
+    const int32_t n_pages =
+        args.pages != nullptr ? args.n_pages : (n_keys + args.page_tokens - 1) / args.page_tokens;
+    const float* queries = nullptr;
+    for (int32_t i = 0; i < n_pages; ++i) {
+      const int32_t page = args.pages != nullptr ? args.pages[i] : i;
       const int32_t left = n_keys - page * args.page_tokens;
+      if (left <= 0) break;
+      if (const float* wanted = block.queries_of(page); wanted != queries) {
+        block.take_queries(wanted);
+        queries = wanted;
+      }
       block.take_page(page, left < args.page_tokens ? left : args.page_tokens);
     }
     block.finish();
+  }
+}
+
+template <typename Number>
+void sum_keys(const Number* keys, const float* scales, int32_t n_keys, int32_t head_dim, float* mean) {
+  const __m256 share = _mm256_set1_ps(1.0f / static_cast<float>(n_keys));
+  for (int32_t d = 0; d < head_dim; d += 8) {
+    __m256 sum = _mm256_setzero_ps();
+    for (int32_t j = 0; j < n_keys; ++j) {
+      const __m256 key = load_numbers(keys + j * head_dim + d);
+      sum = scales == nullptr ? _mm256_add_ps(sum, key)
+                              : _mm256_fmadd_ps(_mm256_broadcast_ss(scales + j), key, sum);
+    }
+    _mm256_storeu_ps(mean + d, _mm256_mul_ps(share, sum));
+  }
+}
+
+void page_mean(const void* page, KvType type, int32_t page_tokens, int32_t head_dim, float* mean) {
+  if (head_dim % 8 != 0) return kGenericKernels.page_mean(page, type, page_tokens, head_dim, mean);
+  if (type == KvType::kF16) {
+    return sum_keys(static_cast<const uint16_t*>(page), nullptr, page_tokens, head_dim, mean);
+  }
+  const auto* bytes = static_cast<const int8_t*>(page);
+  sum_keys(bytes, reinterpret_cast<const float*>(bytes + page_tokens * head_dim), page_tokens, head_dim,
+           mean);
+}
+
+void dots(const float* x, const float* rows, int32_t n_rows, int32_t n, float* out) {
+  if (n % 8 != 0) return kGenericKernels.dots(x, rows, n_rows, n, out);
+  for (int32_t r = 0; r < n_rows; ++r) {
+    const float* row = rows + static_cast<int64_t>(r) * n;
+    __m256 sum = _mm256_setzero_ps();
+    for (int32_t i = 0; i < n; i += 8)
+      sum = _mm256_fmadd_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(row + i), sum);
+    out[r] = sum_of(sum);
   }
 }
 

@@ -84,5 +84,20 @@ LECTERN_ALWAYS_INLINE __m256 exp(__m256 x) {
   return _mm256_andnot_ps(too_small, _mm256_mul_ps(p, _mm256_castsi256_ps(exponent)));
 }
 
+// ln of a positive normal float, to within a few units of the last place: called once a softmax.
+LECTERN_ALWAYS_INLINE float log_of(float x) {
+  int32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof(bits));
+  // x = 2^exponent * mantissa with mantissa in [sqrt(1/2), sqrt(2))
+  const int32_t exponent = (bits - 0x3f3504f3) >> 23;
+  bits -= exponent << 23;
+  float mantissa;
+  __builtin_memcpy(&mantissa, &bits, sizeof(mantissa));
+  // ln(mantissa) = 2 artanh(s), |s| <= 0.172
+  const float s = (mantissa - 1.0f) / (mantissa + 1.0f), s2 = s * s;
+  const float series = 1.0f + s2 * (1.0f / 3 + s2 * (1.0f / 5 + s2 * (1.0f / 7 + s2 * (1.0f / 9))));
+  return static_cast<float>(exponent) * 0.693147181f + 2.0f * s * series;
+}
+
 }  // namespace
 }  // namespace lectern::avx2

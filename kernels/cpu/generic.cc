@@ -140,6 +140,28 @@ void attend(const float* q, const float* k, const float* v, int32_t n_keys, int3
   }
 }
 
+void page_mean(const void* page, KvType type, int32_t page_tokens, int32_t head_dim, float* mean) {
+  for (int32_t d = 0; d < head_dim; ++d) mean[d] = 0.0f;
+  const auto* halves = static_cast<const uint16_t*>(page);
+  const auto* bytes = static_cast<const int8_t*>(page);
+  const auto* scales = reinterpret_cast<const float*>(bytes + page_tokens * head_dim);
+  for (int32_t j = 0; j < page_tokens; ++j) {
+    for (int32_t d = 0; d < head_dim; ++d) {
+      const int32_t i = j * head_dim + d;
+      mean[d] += type == KvType::kF16 ? half_to_float(halves[i]) : scales[j] * bytes[i];
+    }
+  }
+  for (int32_t d = 0; d < head_dim; ++d) mean[d] /= static_cast<float>(page_tokens);
+}
+
+void dots(const float* x, const float* rows, int32_t n_rows, int32_t n, float* out) {
+  for (int32_t r = 0; r < n_rows; ++r) out[r] = dot(x, rows + static_cast<int64_t>(r) * n, n);
+}
+
+const float* queries_of(const AttentionArgs& args, int32_t page) {
+  return page >= args.intra_page ? args.q : page >= args.succ_page ? args.q_succ : args.q_inter;
+}
+
 void attention(const AttentionArgs& args) {
   const int32_t head_dim = args.head_dim;
   const int32_t page = args.page_tokens;
@@ -159,25 +181,30 @@ void attention(const AttentionArgs& args) {
       sum[h] = 0.0f;
     }
     const int32_t n_keys = args.first_position + end;  // keys that the last query of the block sees
-    for (int32_t first_key = 0; first_key < n_keys; first_key += page) {
+    const int32_t n_pages = args.pages != nullptr ? args.n_pages : (n_keys + page - 1) / page;
+    for (int32_t p = 0; p < n_pages; ++p) {
+      const int32_t first_key = (args.pages != nullptr ? args.pages[p] : p) * page;
+      if (first_key >= n_keys) break;
       const int32_t in_page = n_keys - first_key < page ? n_keys - first_key : page;
       to_float(args.k_pages[first_key / page], args.k_type, in_page, page, head_dim, k);
       to_float(args.v_pages[first_key / page], args.v_type, in_page, page, head_dim, v);
+      const float* q = queries_of(args, first_key / page);
       for (int32_t i = begin; i < end; ++i) {
         const int32_t visible = args.first_position + i + 1 - first_key;
         if (visible <= 0) continue;
         for (int32_t g = 0; g < args.group; ++g) {
           const int32_t h = (i - begin) * args.group + g;
-          attend(args.q + i * args.q_stride + g * head_dim, k, v, visible < in_page ? visible : in_page,
-                 head_dim, args.scale, scores, &max[h], &sum[h],
-                 args.out + i * args.out_stride + g * head_dim);
+          attend(q + i * args.q_stride + g * head_dim, k, v, visible < in_page ? visible : in_page, head_dim,
+                 args.scale, scores, &max[h], &sum[h], args.out + i * args.out_stride + g * head_dim);
         }
       }
     }
     for (int32_t i = begin; i < end; ++i) {
       for (int32_t g = 0; g < args.group; ++g) {
         float* out = args.out + i * args.out_stride + g * head_dim;
-        const float inverse = 1.0f / sum[(i - begin) * args.group + g];
+        const int32_t h = (i - begin) * args.group + g;
+        const float inverse = 1.0f / sum[h];
+        if (args.log_sum_exp != nullptr) args.log_sum_exp[i * args.group + g] = max[h] + std::log(sum[h]);
         for (int32_t d = 0; d < head_dim; ++d) out[d] *= inverse;
       }
     }
@@ -260,6 +287,8 @@ constinit const KernelTable kGenericKernels = {
     .matmul = matmul,
     .attention_scratch_bytes = attention_scratch_bytes,
     .attention = attention,
+    .page_mean = page_mean,
+    .dots = dots,
     .rmsnorm = rmsnorm,
     .rope = rope,
     .silu_mul = silu_mul,

@@ -40,6 +40,9 @@ struct MatmulArgs {
 // Causal attention of the query heads that share one KV head, over a paged cache:
 //   out[i, g, :] = softmax_j<=first_position+i( scale * q[i, g, :] . k_j ) . v_j
 // QK is accumulated in fp32: Qwen2's key biases overflow fp16 sums.
+//
+// Dual Chunk Attention reads old keys with queries that are rotated otherwise: the pages from intra_page on
+// with q, those from succ_page to there with q_succ, and those before with q_inter. Elsewhere both are 0.
 struct AttentionArgs {
   const float* q;  // query i, head g of the group at q + i*q_stride + g*head_dim; already rotated
   int64_t q_stride;
@@ -55,6 +58,12 @@ struct AttentionArgs {
   float* out;  // laid out like q, with out_stride
   int64_t out_stride;
   void* scratch;  // attention_scratch_bytes(...), 64-byte aligned, one per worker
+  int32_t succ_page, intra_page;
+  const float *q_succ, *q_inter;  // laid out like q; null where there are no such pages
+  const int32_t* pages;           // only these n_pages are read, in ascending order; null: all
+  int32_t n_pages;
+  float*
+      log_sum_exp;  // [n_queries, group]: log(sum_j exp(score_j)) over the keys that were read; may be null
 };
 
 struct KernelTable {
@@ -83,6 +92,10 @@ struct KernelTable {
 
   size_t (*attention_scratch_bytes)(int32_t group, int32_t head_dim, int32_t page_tokens);
   void (*attention)(const AttentionArgs& args);
+  // The mean [head_dim] of all page_tokens keys of a page.
+  void (*page_mean)(const void* page, KvType type, int32_t page_tokens, int32_t head_dim, float* mean);
+  // out[r] = x . rows[r] for rows[n_rows, n]
+  void (*dots)(const float* x, const float* rows, int32_t n_rows, int32_t n, float* out);
 
   // out[c] = x[c] / sqrt(mean(x^2) + eps) * weight[c]
   void (*rmsnorm)(const float* x, const float* weight, int32_t n, float eps, float* out);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <numbers>
 #include <numeric>
 #include <random>
@@ -180,6 +181,11 @@ void rotate(Row& x, size_t position, size_t head_dim, double theta) {
   }
 }
 
+size_t rotation_of_key(size_t position, const Qwen2Config& config) {
+  if (!config.dual_chunk_attention) return position;
+  return position % static_cast<size_t>(config.dual_chunk_attention->key_chunk_tokens());
+}
+
 void round_to_half(Row& x) {
   for (double& value : x) value = half_to_float(float_to_half(static_cast<float>(value)));
 }
@@ -218,20 +224,46 @@ Row moe(const MoeWeights& w, const Row& x, const Qwen2Config& config) {
   return y;
 }
 
+// How far the query at i sees the key at j, in Dual Chunk Attention: the true distance within a chunk, and up
+// to local_size places into the next one; chunk_size from the key's chunk's beginning elsewhere.
+size_t seen_distance(size_t i, size_t j, const DualChunkAttention& dual) {
+  const auto chunk = static_cast<size_t>(dual.key_chunk_tokens());
+  const bool same = i / chunk == j / chunk, next = i / chunk == j / chunk + 1;
+  if (same || (next && i % chunk <= static_cast<size_t>(dual.local_size))) return i - j;
+  return static_cast<size_t>(dual.chunk_size) - j % chunk;
+}
+
+// q, not rotated, of the last of the tokens whose keys, rotated, and values are given.
 Row attend(const Row& q, const Rows& k, const Rows& v, const Qwen2Config& config) {
   const auto d = static_cast<size_t>(config.head_dim), group = static_cast<size_t>(config.group_size());
+  const size_t i = k.size() - 1;
+  double temperature = 1.0;
+  if (const auto& dual = config.dual_chunk_attention; dual && dual->original_max_position_embeddings > 0) {
+    const double stretch = static_cast<double>(k.size()) / dual->original_max_position_embeddings;
+    temperature = std::max(1.0, 0.1 * std::log(stretch) + 1.0);
+  }
+  std::map<size_t, Row> rotated;  // q by the position that it is rotated to
+  const auto query_for = [&](size_t j) -> const Row& {
+    size_t position = i;
+    if (const auto& dual = config.dual_chunk_attention)
+      position = seen_distance(i, j, *dual) + rotation_of_key(j, config);
+    const auto [at, fresh] = rotated.try_emplace(position, q);
+    if (fresh) rotate(at->second, position, d, double{config.rope_theta});
+    return at->second;
+  };
   Row out(q.size(), 0.0);
   for (size_t head = 0; head < q.size() / d; ++head) {
     const size_t at = head / group * d;
     Row scores;
-    for (const Row& key : k) {
+    for (size_t j = 0; j < k.size(); ++j) {
+      const Row& query = query_for(j);
       double dot = 0;
-      for (size_t i = 0; i < d; ++i) dot += q[head * d + i] * key[at + i];
-      scores.push_back(dot / std::sqrt(static_cast<double>(d)));
+      for (size_t n = 0; n < d; ++n) dot += query[head * d + n] * k[j][at + n];
+      scores.push_back(temperature * temperature * dot / std::sqrt(static_cast<double>(d)));
     }
     softmax(scores);
     for (size_t j = 0; j < v.size(); ++j) {
-      for (size_t i = 0; i < d; ++i) out[head * d + i] += scores[j] * v[j][at + i];
+      for (size_t n = 0; n < d; ++n) out[head * d + n] += scores[j] * v[j][at + n];
     }
   }
   return out;
@@ -286,11 +318,10 @@ ReferencePass reference_forward(const ModelFile& model, std::span<const int32_t>
     Rows k, v;
     for (size_t t = 0; t < x.size(); ++t) {
       const Row normed = rmsnorm(x[t], layer.input_layernorm, eps);
-      Row q = multiply(layer.q_proj, normed, layer.q_bias);
+      const Row q = multiply(layer.q_proj, normed, layer.q_bias);
       k.push_back(multiply(layer.k_proj, normed, layer.k_bias));
       v.push_back(multiply(layer.v_proj, normed, layer.v_bias));
-      rotate(q, t, static_cast<size_t>(config.head_dim), theta);
-      rotate(k.back(), t, static_cast<size_t>(config.head_dim), theta);
+      rotate(k.back(), rotation_of_key(t, config), static_cast<size_t>(config.head_dim), theta);
       const bool outer = pass.output.empty() || pass.output.size() + 1 == w.layers.size();
       for (const auto& [row, bytes] : {std::pair{&k.back(), kv_type == KvType::kInt8 && !outer},
                                        std::pair{&v.back(), kv_type == KvType::kInt8}}) {

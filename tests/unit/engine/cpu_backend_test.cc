@@ -108,6 +108,90 @@ TEST_CASE("CpuBackend with a cache of bytes equals the equations with K and V ro
   compare_with_reference(config, KvType::kInt8);
 }
 
+namespace {
+
+// Key chunks of 128 tokens.
+Qwen2Config dual_chunk_config(int original_max_position_embeddings) {
+  Qwen2Config config = tiny_config();
+  config.dual_chunk_attention = DualChunkAttention{192, 64, original_max_position_embeddings};
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("CpuBackend with Dual Chunk Attention equals the equations over all its borders") {
+  // Long enough for keys of the query's own chunk, of the one before, and of two older ones.
+  const KvType kv_type = GENERATE(KvType::kF16, KvType::kInt8);
+  const int original_max_position_embeddings = GENERATE(0, 160);
+  const double tolerance = kv_type == KvType::kInt8 ? kToleranceInt8 : kTolerance;
+  const auto model = make_tiny_model(dual_chunk_config(original_max_position_embeddings));
+  const auto tokens = some_tokens(3 * 128 + 70);
+  const ReferencePass expected = reference_forward(*model, tokens, kv_type);
+  const auto backend = backend_of(model, 512, 2, kv_type);
+  CHECK(largest_difference(run_all(*backend, tokens), expected.logits) < tolerance);
+}
+
+TEST_CASE("Dual Chunk Attention is the ordinary attention up to chunk_size and not beyond it") {
+  const auto tokens = some_tokens(200);
+  const auto plain = run_all(*backend_of(make_tiny_model(tiny_config())), tokens);
+  const auto dual = run_all(*backend_of(make_tiny_model(dual_chunk_config(0))), tokens);
+  const auto n = static_cast<size_t>(tiny_config().vocab_size);
+  double before = 0, after = 0;
+  for (size_t i = 0; i < plain.size(); ++i) {
+    double& largest = i < 192 * n ? before : after;
+    largest = std::max(largest, std::abs(double{plain[i]} - dual[i]));
+  }
+  CHECK(before < 5 * kTolerance);  // equal angles reached by other ways: keys round to other halves
+  CHECK(after > 50 * kTolerance);
+}
+
+TEST_CASE("Dual Chunk Attention gives the same bits however a prompt is cut and token by token") {
+  const auto model = make_tiny_model(dual_chunk_config(160));
+  const auto tokens = some_tokens(3 * 128 + 10);
+  const auto whole = run_all(*backend_of(model), tokens);
+  for (const int chunk : {1, 50, 127, 128, 129}) CHECK(run_all(*backend_of(model, chunk), tokens) == whole);
+}
+
+TEST_CASE("Sparse prefill that keeps every page is dense prefill bit for bit and with fewer it is not") {
+  const bool dual = GENERATE(false, true);
+  const auto model = make_tiny_model(dual ? dual_chunk_config(0) : tiny_config());
+  const auto tokens = some_tokens(1000);
+  const auto logits_of = [&](const SparsePrefill& sparse) {
+    const auto backend =
+        make_cpu_backend(model, {.n_threads = 2, .kv_tokens = 1024, .sparse_prefill = sparse}, {});
+    return run_all(*backend, tokens);
+  };
+  const auto dense = logits_of({});
+  // Not compared inside CHECK, which would print them all.
+  const auto is_dense = [&](const SparsePrefill& sparse) { return logits_of(sparse) == dense; };
+  CHECK(is_dense({.above_tokens = 0, .threshold = 0.0f}));
+  CHECK(is_dense({.above_tokens = 1000, .threshold = 1.0f, .least_recall = 0.0f}));
+  // What is left out changes the result, less where it is noticed.
+  const auto mean_difference = [&](float least_recall) {
+    const auto sparse = logits_of({.above_tokens = 0, .threshold = 1.0f, .least_recall = least_recall});
+    double sum = 0;
+    for (size_t i = 0; i < dense.size(); ++i) sum += std::abs(double{sparse[i]} - double{dense[i]});
+    return sum / static_cast<double>(dense.size());
+  };
+  const double unnoticed = mean_difference(0.0f), noticed = mean_difference(1.0f);
+  INFO(unnoticed << " " << noticed);
+  CHECK(unnoticed > 0.01);
+  CHECK(noticed < 0.5 * unnoticed);
+}
+
+TEST_CASE("Sparse prefill is part of how results are rounded and refuses shares that are none") {
+  const auto model = make_tiny_model(tiny_config());
+  const auto numerics_of = [&](const SparsePrefill& sparse) {
+    return make_cpu_backend(model, {.n_threads = 1, .kv_tokens = 128, .sparse_prefill = sparse}, {})
+        ->numerics();
+  };
+  CHECK(numerics_of({}) == numerics_of({.threshold = 0.5f}));  // the context is shorter than that
+  CHECK(numerics_of({.above_tokens = 100}) != numerics_of({}));
+  CHECK_THROWS_WITH(numerics_of({.threshold = -1.0f}), Catch::Contains("threshold"));
+  CHECK_THROWS_WITH(numerics_of({.least_recall = std::nanf("")}), Catch::Contains("recall"));
+  CHECK_THROWS_WITH(numerics_of({.above_tokens = -1}), Catch::Contains("negative"));
+}
+
 TEST_CASE("A cache of bytes takes half the memory but for K of the outer layers") {
   const auto model = make_tiny_model(tiny_config());
   const auto halves = backend_of(model), bytes = backend_of(model, 512, 2, KvType::kInt8);

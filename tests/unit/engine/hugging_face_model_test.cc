@@ -106,7 +106,6 @@ TEST_CASE(
       json["rope_scaling"] = {{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32768}};
     });
     CHECK(folder.open()->config().context_tokens() == 131072);
-    CHECK(folder.open()->config().context_note().empty());
   }
   const Folder absurd;
   absurd.set("rope_scaling",
@@ -114,7 +113,7 @@ TEST_CASE(
   CHECK(absurd.open()->config().context_tokens() == 1 << 26);
 }
 
-TEST_CASE("config.json: Dual Chunk Attention limits the context to what runs without it and says so") {
+TEST_CASE("config.json: Dual Chunk Attention") {
   const Folder folder;
   folder.change("config.json", [](Json& json) {
     json["max_position_embeddings"] = 1'010'000;
@@ -124,17 +123,35 @@ TEST_CASE("config.json: Dual Chunk Attention limits the context to what runs wit
   const auto model = folder.open();
   REQUIRE(model->config().dual_chunk_attention);
   CHECK(model->config().dual_chunk_attention->local_size == 8192);
-  CHECK(model->config().context_tokens() == 262144);
-  CHECK_THAT(model->config().context_note(),
-             Contains("1010000") && Contains("Dual Chunk Attention") && Contains("limited to 262144"));
-  folder.set("max_position_embeddings", 8192);
-  CHECK(folder.open()->config().context_tokens() == 8192);
-  CHECK(folder.open()->config().context_note().empty());
+  CHECK(model->config().context_tokens() == 1'010'000);
+  CHECK_THROWS_WITH(ModelFile::open(model->path(), ContextExtension::kDualChunk), Contains("already"));
 
   check_refused("dual_chunk_attention_config", 7, "dual_chunk_attention_config");
   check_refused("dual_chunk_attention_config", {{"chunk_size", 64}}, "local_size");
   check_refused("dual_chunk_attention_config", {{"chunk_size", 0}, {"local_size", 1}}, "chunk_size");
   check_refused("dual_chunk_attention_config", {{"chunk_size", 64}, {"local_size", 65}}, "local_size");
+  // Key chunks of no tokens, and of ones that are not whole pages.
+  check_refused("dual_chunk_attention_config", {{"chunk_size", 256}, {"local_size", 256}}, "local_size");
+  check_refused("dual_chunk_attention_config", {{"chunk_size", 256}, {"local_size", 100}}, "multiple of 128");
+}
+
+TEST_CASE("a model is extended by Dual Chunk Attention in the proportion of the 1M models") {
+  const Folder folder;
+  folder.set("max_position_embeddings", 32768);
+  const auto open_extended = [&] {
+    return ModelFile::open(folder.open()->path(), ContextExtension::kDualChunk);
+  };
+  const Qwen2Config config = open_extended()->config();
+  REQUIRE(config.dual_chunk_attention);
+  CHECK(config.dual_chunk_attention->chunk_size == 32768);
+  CHECK(config.dual_chunk_attention->local_size == 1024);
+  CHECK(config.dual_chunk_attention->original_max_position_embeddings == 32768);
+  CHECK(config.context_tokens() == 1 << 20);
+  folder.set("max_position_embeddings", 1000);
+  CHECK_THROWS_WITH(open_extended(), Contains("1000 tokens"));
+  folder.set("max_position_embeddings", 32768);
+  folder.set("rope_scaling", {{"type", "yarn"}, {"factor", 4.0}});
+  CHECK_THROWS_WITH(open_extended(), Contains("YaRN"));
 }
 
 TEST_CASE("a tied model's own copy of the head is left alone") {

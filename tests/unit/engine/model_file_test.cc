@@ -208,10 +208,10 @@ TEST_CASE("the context is what the model was made for and Lectern runs") {
   CHECK(config_of(262144, {}).context_tokens() == 262144);
   CHECK(config_of(32768, 4.0f).context_tokens() == 131072);
   CHECK(config_of(131072, 4.0f).context_tokens() == 131072);
-  CHECK(config_of(1'010'000, 32.0f).context_note().empty());
   // The 1M models, whose settings of Dual Chunk Attention no key of GGUF holds.
-  CHECK(config_of(1'010'000, {}).context_tokens() == 262144);
-  CHECK_THAT(config_of(1'010'000, {}).context_note(), Contains("limited to 262144"));
+  CHECK(config_of(1'010'000, {}).context_tokens() == 1'010'000);
+  REQUIRE(config_of(1'010'000, {}).dual_chunk_attention);
+  CHECK(config_of(1'010'000, {}).dual_chunk_attention->chunk_size == 262144);
 }
 
 TEST_CASE("numbers that would poison the arithmetic are refused") {

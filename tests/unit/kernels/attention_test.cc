@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 
 #include "kernels/reference/dequantize.h"
 #include "kernels/reference/reference.h"
@@ -168,6 +169,115 @@ TEST_CASE("attention of a query does not depend on how the prompt is cut into ch
         const auto out = run_attention(*table, cache, part, end - begin, group, head_dim, begin, 0.125f);
         INFO(table->name << " chunk " << chunk << " begin " << begin);
         CHECK(std::equal(out.begin(), out.end(), whole.begin() + at));
+      }
+    }
+  }
+}
+
+// Softmax over scores that were made by different queries, in double precision. `pages`: those that are read;
+// empty: all.
+std::vector<double> attention_by_age(const Cache& cache, const float* const queries[3], int32_t succ_page,
+                                     int32_t intra_page, const std::vector<int32_t>& pages, int32_t position,
+                                     int32_t head_dim, float scale, double* log_sum_exp) {
+  const auto d = static_cast<size_t>(head_dim);
+  std::vector<size_t> keys;
+  for (size_t j = 0; j <= static_cast<size_t>(position); ++j)
+    if (pages.empty() || std::ranges::count(pages, static_cast<int32_t>(j) / kPage) > 0) keys.push_back(j);
+  std::vector<float> scores;
+  for (const size_t j : keys) {
+    const auto page = static_cast<int32_t>(j) / kPage;
+    const float* q = queries[page >= intra_page ? 0 : page >= succ_page ? 1 : 2];
+    double dot = 0;
+    for (size_t i = 0; i < d; ++i) dot += double{q[i]} * cache.k.flat[j * d + i];
+    scores.push_back(static_cast<float>(dot * scale));
+  }
+  const std::vector<double> weights =
+      reference::softmax(scores.data(), static_cast<int64_t>(scores.size()), log_sum_exp);
+  std::vector<double> out(d, 0.0);
+  for (size_t n = 0; n < keys.size(); ++n)
+    for (size_t i = 0; i < d; ++i) out[i] += weights[n] * double{cache.v.flat[keys[n] * d + i]};
+  return out;
+}
+
+TEST_CASE("attention reads the pages it is given with the queries that are meant for them") {
+  const std::vector<int32_t> pages =
+      GENERATE(std::vector<int32_t>{}, std::vector<int32_t>{0, 2, 3}, std::vector<int32_t>{1, 3, 4});
+  const KvType type = GENERATE(KvType::kF16, KvType::kInt8);
+  const auto [succ_page, intra_page] =
+      GENERATE(std::pair{0, 0}, std::pair{0, 1}, std::pair{1, 3}, std::pair{2, 3});
+  for (const KernelTable* table : runnable_tables()) {
+    for (const int32_t head_dim : {64, 80, 12}) {
+      constexpr int32_t kGroup = 7, kQueries = 21;
+      const int32_t first = 3 * kPage + 115;  // the last queries are in page 4
+      const auto n_numbers = static_cast<size_t>(kQueries * kGroup * head_dim);
+      const Cache cache(type, type, first + kQueries, head_dim, 1.0f, 8);
+      const std::vector<float> q[] = {random_floats(n_numbers, 9), random_floats(n_numbers, 10),
+                                      random_floats(n_numbers, 11)};
+      const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+      std::vector<std::byte> memory(table->attention_scratch_bytes(kGroup, head_dim, kPage) + 64);
+      void* scratch = memory.data();
+      size_t space = memory.size();
+      REQUIRE(std::align(64, space - 64, scratch, space) != nullptr);
+      std::vector<float> out(n_numbers), log_sums(static_cast<size_t>(kQueries * kGroup));
+      table->attention({.q = q[0].data(),
+                        .q_stride = kGroup * head_dim,
+                        .n_queries = kQueries,
+                        .group = kGroup,
+                        .head_dim = head_dim,
+                        .k_pages = cache.k.pages.data(),
+                        .v_pages = cache.v.pages.data(),
+                        .k_type = type,
+                        .v_type = type,
+                        .page_tokens = kPage,
+                        .first_position = first,
+                        .scale = scale,
+                        .out = out.data(),
+                        .out_stride = kGroup * head_dim,
+                        .scratch = scratch,
+                        .succ_page = succ_page,
+                        .intra_page = intra_page,
+                        .q_succ = intra_page > 0 ? q[1].data() : nullptr,
+                        .q_inter = succ_page > 0 ? q[2].data() : nullptr,
+                        .pages = pages.empty() ? nullptr : pages.data(),
+                        .n_pages = static_cast<int32_t>(pages.size()),
+                        .log_sum_exp = log_sums.data()});
+      double worst = 0;
+      for (int32_t row = 0; row < kQueries * kGroup; ++row) {
+        const auto at = static_cast<size_t>(row * head_dim);
+        const float* queries[] = {q[0].data() + at, q[1].data() + at, q[2].data() + at};
+        double log_sum = 0;
+        const auto truth = attention_by_age(cache, queries, succ_page, intra_page, pages,
+                                            first + row / kGroup, head_dim, scale, &log_sum);
+        worst = std::max(worst, std::abs(double{log_sums[static_cast<size_t>(row)]} - log_sum) / 10);
+
+        for (size_t i = 0; i < truth.size(); ++i) worst = std::max(worst, std::abs(out[at + i] - truth[i]));
+      }
+      INFO(table->name << " head_dim " << head_dim << " from page " << succ_page << " and " << intra_page);
+      CHECK(worst <= tolerance(4.0 * std::sqrt(static_cast<double>(head_dim)), head_dim, first + kQueries));
+    }
+  }
+}
+
+TEST_CASE("the mean of a page and dot products") {
+  const KvType type = GENERATE(KvType::kF16, KvType::kInt8);
+  for (const KernelTable* table : runnable_tables()) {
+    for (const int32_t head_dim : {64, 80, 12}) {
+      const auto d = static_cast<size_t>(head_dim);
+      const Side keys(type, kPage, head_dim, 1.0f, 12);
+      std::vector<float> mean(d);
+      table->page_mean(keys.pages[0], type, kPage, head_dim, mean.data());
+      for (size_t i = 0; i < d; ++i) {
+        double sum = 0;
+        for (size_t j = 0; j < kPage; ++j) sum += double{keys.flat[j * d + i]};
+        CHECK(mean[i] == Approx(sum / kPage).margin(1e-5));
+      }
+      const auto x = random_floats(d, 13);
+      std::vector<float> products(kPage);
+      table->dots(x.data(), keys.flat.data(), kPage, head_dim, products.data());
+      for (size_t j = 0; j < kPage; ++j) {
+        double sum = 0;
+        for (size_t i = 0; i < d; ++i) sum += double{x[i]} * double{keys.flat[j * d + i]};
+        CHECK(products[j] == Approx(sum).margin(1e-4));
       }
     }
   }
