@@ -1,12 +1,21 @@
 #include "base/json.h"
 
+#include <array>
+
 #include "base/error.h"
 
 namespace lectern {
 namespace {
 
-// Brackets outside strings, counted without building anything.
-void check_depth(std::string_view text, const std::string& origin) {
+enum class Bounds { kDepth, kDepthAndKeys };
+
+// Looks at what stands outside strings, and builds nothing.
+void check_bounds(std::string_view text, const std::string& origin, Bounds bounds) {
+  const auto refuse = [&](const std::string& why, size_t at) {
+    throw Error(ErrorCode::kCorrupt, origin + ": " + why + " at byte " + std::to_string(at));
+  };
+  std::array<uint64_t, kMaxJsonDepth + 1> n_keys{};  // of the object that is open at each depth
+  uint64_t comparisons = 0;
   int depth = 0;
   bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -20,13 +29,14 @@ void check_depth(std::string_view text, const std::string& origin) {
     } else if (c == '"') {
       in_string = true;
     } else if (c == '[' || c == '{') {
-      if (++depth > kMaxJsonDepth) {
-        throw Error(ErrorCode::kCorrupt, origin + ": JSON nested deeper than " +
-                                             std::to_string(kMaxJsonDepth) + " levels at byte " +
-                                             std::to_string(i));
-      }
+      if (++depth > kMaxJsonDepth)
+        refuse("JSON nested deeper than " + std::to_string(kMaxJsonDepth) + " levels", i);
+      if (depth > 0) n_keys[static_cast<size_t>(depth)] = 0;
     } else if (c == ']' || c == '}') {
       --depth;
+    } else if (c == ':' && depth > 0 && bounds == Bounds::kDepthAndKeys) {
+      comparisons += n_keys[static_cast<size_t>(depth)]++;
+      if (comparisons > kMaxJsonKeyComparisons) refuse("JSON objects of too many keys", i);
     }
   }
 }
@@ -87,13 +97,13 @@ class PathKeeper : public nlohmann::json_sax<Json> {
 }  // namespace
 
 void visit_json(std::string_view text, const std::string& origin, JsonVisitor& visitor) {
-  check_depth(text, origin);
+  check_bounds(text, origin, Bounds::kDepth);
   PathKeeper events(visitor, origin);
   Json::sax_parse(text.begin(), text.end(), &events);
 }
 
 Json parse_json(std::string_view text, const std::string& origin) {
-  check_depth(text, origin);
+  check_bounds(text, origin, Bounds::kDepthAndKeys);
   try {
     return Json::parse(text.begin(), text.end());
   } catch (const Json::parse_error& error) {

@@ -16,12 +16,15 @@ using Json = nlohmann::ordered_json;
 // Deeper input is refused: copying and printing a value recurse.
 inline constexpr int kMaxJsonDepth = 64;
 
+// A Json object looks its keys up one by one, so reading one of n keys takes n * n / 2 comparisons. Text that
+// would take more than these, all objects together, is refused: one object of 30,000 keys is taken.
+inline constexpr uint64_t kMaxJsonKeyComparisons = 500'000'000;
+
 // Parses UTF-8 JSON text. Throws Error(kCorrupt) that names `origin` and the byte offset; refuses nesting
-// deeper than kMaxJsonDepth before anything is built.
+// deeper than kMaxJsonDepth and too many keys before anything is built.
 Json parse_json(std::string_view text, const std::string& origin);
 
-// For large or hostile documents: shows the values one after another and builds nothing. (A Json object looks
-// its keys up one by one, so building one of many keys takes quadratic time.)
+// For large documents: shows the values one after another and builds nothing.
 using JsonScalar = std::variant<std::nullptr_t, bool, int64_t, double, std::string_view>;
 class JsonVisitor {
  public:

@@ -58,6 +58,7 @@ void register_models(CLI::App& app, Program& program);
 void register_pull(CLI::App& app, Program& program);
 void register_doctor(CLI::App& app, Program& program);
 void register_serve(CLI::App& app, Program& program);
+void register_mcp(CLI::App& app, Program& program);
 void register_completion(CLI::App& app, Program& program);
 void register_manual(CLI::App& app, Program& program);
 void register_bench_engine(CLI::App& bench, Program& program);

@@ -22,6 +22,7 @@ void register_commands(CLI::App& app, Program& program) {
   register_pull(app, program);
   register_doctor(app, program);
   register_serve(app, program);
+  register_mcp(app, program);
   register_completion(app, program);
   register_manual(app, program);
 

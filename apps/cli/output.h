@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "apps/common/printable.h"
 #include "base/json.h"
 #include "base/progress.h"
 
@@ -74,10 +75,6 @@ Json error_json(std::string_view code, const std::string& message, int exit_code
 // Says on stderr in one line what failed ("lectern: error: ..."; of an interrupt "lectern: interrupted") and,
 // with `json`, prints error_json() on stdout, so that whoever parses it always finds an object. Never throws.
 void report_error(bool json, std::string_view code, const std::string& message, int exit_code);
-
-// Text from a document or a file name, safe to show: control characters (escape sequences) become visible
-// ones; `keep_newlines` is for passages, without it the result is one line.
-std::string printable(std::string_view text, bool keep_newlines = false);
 
 std::string format_bytes(uint64_t bytes);                // "1.2 GB"
 std::string format_seconds(double seconds);              // "0.8 s", "2:05 min"

@@ -1,6 +1,8 @@
 #include "apps/server/http.h"
 
 #include <cmath>
+#include <map>
+#include <set>
 
 namespace lectern::server {
 namespace {
@@ -158,27 +160,49 @@ httplib::Server::Handler Router::guarded(Route route) const {
 }
 
 void Router::get(const std::string& pattern, Route route) {
+  added_.push_back({"GET", pattern});
   server_->Get(pattern, guarded(std::move(route)));
 }
 
 void Router::remove(const std::string& pattern, Route route) {
+  added_.push_back({"DELETE", pattern});
   server_->Delete(pattern, guarded(std::move(route)));
 }
 
+void Router::post_text(const std::string& pattern, Route route) {
+  added_.push_back({"POST", pattern});
+  server_->Post(pattern, guarded(std::move(route)));
+}
+
 void Router::post(const std::string& pattern, BodyRoute route) {
-  server_->Post(pattern, guarded([route = std::move(route)](Call& call) {
-                  Json body = Json::object();
-                  if (!call.request.body.empty()) {
-                    try {
-                      body = parse_json(call.request.body, "the body");
-                    } catch (const Error& error) {
-                      throw HttpError(400, error.what(), "invalid_json");
-                    }
-                    if (!body.is_object())
-                      throw HttpError(400, "the body must be a JSON object", "invalid_json");
-                  }
-                  route(call, body);
-                }));
+  post_text(pattern, [route = std::move(route)](Call& call) {
+    Json body = Json::object();
+    if (!call.request.body.empty()) {
+      try {
+        body = parse_json(call.request.body, "the body");
+      } catch (const Error& error) {
+        throw HttpError(400, error.what(), "invalid_json");
+      }
+      if (!body.is_object()) throw HttpError(400, "the body must be a JSON object", "invalid_json");
+    }
+    route(call, body);
+  });
+}
+
+void Router::refuse_other_methods() {
+  std::map<std::string, std::set<std::string>> methods;
+  for (const Added& route : added_) methods[route.pattern].insert(route.method);
+  for (const auto& [pattern, there] : methods) {
+    std::string allowed;
+    for (const std::string& method : there) allowed += (allowed.empty() ? "" : ", ") + method;
+    const auto refuse = guarded([allowed](Call& call) {
+      call.response.set_header("Allow", allowed);
+      throw HttpError(405, "this address takes " + allowed, "method_not_allowed");
+    });
+    if (!there.contains("GET")) server_->Get(pattern, refuse);
+    if (!there.contains("POST")) server_->Post(pattern, refuse);
+    if (!there.contains("DELETE")) server_->Delete(pattern, refuse);
+  }
 }
 
 }  // namespace lectern::server

@@ -103,12 +103,22 @@ class Router {
   void remove(const std::string& pattern, Route route);
   // The body is a JSON object; an empty one counts as {}.
   void post(const std::string& pattern, BodyRoute route);
+  // The body is the route's business.
+  void post_text(const std::string& pattern, Route route);
+  // Once, after all routes: what they leave out of GET, POST and DELETE is answered by 405 and what there is.
+  void refuse_other_methods();
+
+  struct Added {
+    std::string method, pattern;
+  };
+  const std::vector<Added>& added() const { return added_; }
 
  private:
   httplib::Server::Handler guarded(Route route) const;
 
   httplib::Server* server_;
   const Gate* gate_;
+  std::vector<Added> added_;
 };
 
 }  // namespace lectern::server

@@ -14,6 +14,7 @@ void add_health_routes(Router& router, Service& service, const Gate& gate, const
 void add_own_routes(Router& router, Service& service);
 void add_openai_routes(Router& router, Service& service);
 void add_ollama_routes(Router& router, Service& service, const std::string& version);
+void add_mcp_routes(Router& router, Service& service, const std::string& version);
 void add_page_routes(Router& router);
 
 }  // namespace lectern::server

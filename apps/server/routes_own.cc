@@ -1,8 +1,7 @@
 // /lectern/...: collections, documents, indexing, search and questions.
 #include <charconv>
 
-#include "apps/common/answers.h"
-#include "apps/common/reports.h"
+#include "apps/server/requests.h"
 #include "apps/server/routes.h"
 #include "apps/server/wire.h"
 #include "base/clock.h"
@@ -11,8 +10,6 @@ namespace lectern::server {
 namespace {
 
 constexpr uint64_t kPieceBytes = 64 << 10, kMaxPieceBytes = 4 << 20;
-constexpr size_t kMaxQueryBytes = 8 << 10;
-constexpr size_t kMaxTurns = 64;
 
 uint64_t query_number(const Call& call, const char* name, uint64_t otherwise) {
   if (!call.request.has_param(name)) return otherwise;
@@ -27,66 +24,19 @@ uint64_t query_number(const Call& call, const char* name, uint64_t otherwise) {
 void search(const Call& call, Service& service, const Json& body) {
   const Fields fields(body);
   const OpenCollection& collection = service.collection(fields.text_or("collection", ""));
-  const std::string query = fields.text("query");
-  if (query.size() > kMaxQueryBytes)
-    throw HttpError(400, "\"query\" is longer than " + std::to_string(kMaxQueryBytes) + " bytes",
-                    "invalid_value", "query");
-  require_words(query, "query");
+  const SearchRequest request = read_search(fields);
   const Stopwatch watch;
-  const std::vector<SearchHit> hits =
-      collection.collection->search({.queries = {{query, 1.0}},
-                                     .limit = static_cast<int>(fields.integer("limit", 10, 1, 100)),
-                                     .sections = true,
-                                     .documents = {},
-                                     .follow_names = fields.flag("names", false)});
-  std::vector<std::string> languages;
-  for (const auto& [language, n] : collection.collection->stats().languages) languages.push_back(language);
-  Json json{{"hits", Json::array()}};
-  for (const SearchHit& hit : hits)
-    json["hits"].push_back(hit_json(hit, highlights(query, hit.passage.text, languages)));
+  const std::vector<SearchHit> hits = collection.collection->search(request);
+  Json json{{"hits", hits_json(*collection.collection, request, hits)}};
   json["seconds"] = watch.seconds();
   call.reply(json);
-}
-
-std::vector<LmMessage> history_of(const Fields& fields) {
-  std::vector<LmMessage> history;
-  const Json* turns = fields.find("history");
-  if (turns == nullptr) return history;
-  if (!turns->is_array() || turns->size() > kMaxTurns)
-    throw HttpError(400, "\"history\" must be an array of at most " + std::to_string(kMaxTurns) + " turns",
-                    "invalid_value", "history");
-  for (const Json& turn : *turns) {
-    if (!turn.is_object())
-      throw HttpError(400, "a turn is {\"role\", \"content\"}", "invalid_value", "history");
-    const Fields of(turn);
-    const std::string role = of.text("role");
-    if (role != "user" && role != "assistant")
-      throw HttpError(400, "the role of a turn is user or assistant", "invalid_value", "history");
-    history.push_back(
-        {role == "user" ? LmMessage::Role::kUser : LmMessage::Role::kAssistant, of.text("content")});
-  }
-  return history;
-}
-
-AskRequest ask_request(const Fields& fields) {
-  AskRequest request;
-  request.question = fields.text("question");
-  const auto level = parse_level(fields.text_or("level", "auto"));
-  if (!level) throw HttpError(400, "\"level\" is auto, 0, 1, 2, 3 or whole", "invalid_value", "level");
-  request.level = *level;
-  request.history = history_of(fields);
-  request.seed = static_cast<uint64_t>(fields.integer("seed", 0, 0, INT64_MAX));
-  request.max_answer_tokens = static_cast<int>(fields.integer("max_tokens", 512, 1, kMaxAnswerTokens));
-  request.budget = parse_budget(fields.texts("budget", 8));
-  return request;
 }
 
 void ask(Call& call, Service& service, const Json& body) {
   const Fields fields(body);
   const OpenCollection& collection = service.collection(fields.text_or("collection", ""));
   const std::string model = fields.text_or("model", "");
-  const AskRequest request = ask_request(fields);
-  if (request.question.size() <= kMaxQuestionBytes) require_words(request.question, "question");
+  const AskRequest request = read_ask(fields);
   if (!fields.flag("stream", true)) {
     const Service::Asked asked = service.ask(collection, model, request, {}, call.cancel);
     return call.reply(answer_json(asked.answer, asked.model));

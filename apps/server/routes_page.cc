@@ -1,6 +1,6 @@
 // GET / and the files that the page needs.
+#include "apps/server/embedded_files.h"
 #include "apps/server/routes.h"
-#include "apps/server/web_files.h"
 
 namespace lectern::server {
 namespace {
@@ -19,8 +19,7 @@ std::string type_of(std::string_view name) {
 }  // namespace
 
 void add_page_routes(Router& router) {
-  for (size_t i = 0; i < kWebFileCount; ++i) {
-    const WebFile& file = kWebFiles[i];
+  for (const EmbeddedFile& file : kWebFiles) {
     std::string pattern = "/";  // a file's name as a regular expression
     for (const char c : std::string_view(file.name))
       pattern += c == '.' ? std::string("\\.") : std::string(1, c);

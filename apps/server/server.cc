@@ -106,7 +106,9 @@ void Server::Impl::set_up() {
   add_own_routes(router, service);
   add_openai_routes(router, service);
   add_ollama_routes(router, service, options.version);
+  add_mcp_routes(router, service, options.version);
   add_page_routes(router);
+  router.refuse_other_methods();
   if (!http.bind_to_port(folder.socket().string(), 1))
     throw Error(ErrorCode::kIo, folder.socket().string() + ": cannot listen here");
 }

@@ -62,6 +62,16 @@ Json hit_json(const SearchHit& hit, const ByteRanges& marked) {
           {"highlights", ranges_json(marked)}};
 }
 
+Json hits_json(const Collection& collection, const SearchRequest& request,
+               const std::vector<SearchHit>& hits) {
+  std::vector<std::string> languages;
+  for (const auto& [language, n] : collection.stats().languages) languages.push_back(language);
+  Json list = Json::array();
+  for (const SearchHit& hit : hits)
+    list.push_back(hit_json(hit, highlights(request.queries.front().text, hit.passage.text, languages)));
+  return list;
+}
+
 Json citation_json(const Citation& citation) {
   const SourcePassage& passage = citation.passage;
   return {{"number", citation.number},

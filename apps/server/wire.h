@@ -17,6 +17,9 @@ ByteRanges highlights(const std::string& query, const std::string& text,
                       const std::vector<std::string>& languages);
 
 Json hit_json(const SearchHit& hit, const ByteRanges& marked);
+// What a search found, with the words of its first query marked.
+Json hits_json(const Collection& collection, const SearchRequest& request,
+               const std::vector<SearchHit>& hits);
 Json citation_json(const Citation& citation);
 Json answer_json(const Answer& answer, const std::string& model);
 Json document_json(const DocumentInfo& document);

@@ -1,5 +1,6 @@
-# Writes OUTPUT, a C++ source that holds every file of FOLDER as bytes.
-# Run with: cmake -DFOLDER=apps/server/web -DOUTPUT=web_files.cc -P embed_files.cmake
+# Writes OUTPUT, a C++ source that holds every file of FOLDER as bytes: the table kNAMEFiles of
+# apps/server/embedded_files.h.
+# Run with: cmake -DFOLDER=apps/server/web -DNAME=Web -DOUTPUT=web_files.cc -P embed_files.cmake
 file(GLOB files RELATIVE ${FOLDER} ${FOLDER}/*)
 list(SORT files)
 set(arrays "")
@@ -14,15 +15,15 @@ foreach(file IN LISTS files)
   math(EXPR number "${number} + 1")
 endforeach()
 file(WRITE ${OUTPUT} "// Generated from a folder by tools/cmake/embed_files.cmake.
-#include \"apps/server/web_files.h\"
+#include \"apps/server/embedded_files.h\"
 
 namespace lectern::server {
 namespace {
-${arrays}}  // namespace
-
-const WebFile kWebFiles[] = {
+${arrays}const EmbeddedFile k${NAME}FileTable[] = {
 ${table}};
-const std::size_t kWebFileCount = ${number};
+}  // namespace
+
+const std::span<const EmbeddedFile> k${NAME}Files(k${NAME}FileTable);
 
 }  // namespace lectern::server
 ")

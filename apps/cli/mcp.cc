@@ -1,0 +1,68 @@
+// lectern mcp: the Model Context Protocol on stdin and stdout.
+#include <unistd.h>
+
+#include "apps/cli/command.h"
+#include "apps/cli/load_model.h"
+#include "apps/mcp/stdio.h"
+#include "apps/server/mcp_tools.h"
+#include "base/error.h"
+#include "models/registry.h"
+
+namespace lectern::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> folders;
+  double idle_minutes = 15;
+  bool no_index = false;
+};
+
+// Says on stderr what is served: stdout belongs to the protocol.
+void say_what_is_served(Program& program, const server::Service& service) {
+  Output& out = program.output();
+  for (const std::string& why : service.skipped()) out.warning(printable(why));
+  try {
+    resolve_model(model_name(program));
+  } catch (const Error& error) {
+    out.warning(std::string(error.what()) + "; only the tool ask needs it");
+  }
+  if (service.collections().empty()) out.note("no folder is served; name one: lectern mcp FOLDER");
+  out.note("serving " + plural(static_cast<int64_t>(service.collections().size()), "collection") +
+           " to an MCP client on stdin and stdout; it ends with the input");
+}
+
+int mcp(Program& program, const Options& options) {
+  server::Service service(options.folders, {.default_model = model_name(program),
+                                            .backend = backend_options(program, 0),
+                                            .idle_seconds = options.idle_minutes * 60});
+  say_what_is_served(program, service);
+  if (!options.no_index) {
+    for (const auto& collection : service.collections())
+      if (!collection->folders.empty()) service.index(*collection);
+  }
+  server::ServiceTools tools(service);
+  const lectern::mcp::Protocol protocol(tools, LECTERN_VERSION);
+  lectern::mcp::serve_stdio(protocol, STDIN_FILENO, STDOUT_FILENO, {}, program.cancel,
+                            [&service] { service.models().unload_idle(); });
+  return kExitFound;
+}
+
+}  // namespace
+
+void register_mcp(CLI::App& app, Program& program) {
+  CLI::App* command =
+      add_command(app, "mcp", "Offer folders to an AI client as tools, over stdin and stdout (MCP)",
+                  "  lectern mcp notes\n"
+                  "  echo '{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"ping\"}' | lectern mcp notes\n");
+  auto options = std::make_shared<Options>();
+  command->add_option("FOLDER", options->folders, "Folders to offer (default: all that are indexed)");
+  command->add_option("--idle-minutes", options->idle_minutes, "A model unused for so long is unloaded")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command->add_flag("--no-index", options->no_index, "Offer what is indexed, without looking for changes");
+  command->add_flag("-q,--quiet", program.options.quiet, "No notes on stderr; warnings and errors stay");
+  add_model_options(command, program.options);
+  program.on_run(command, [&program, options] { return mcp(program, *options); });
+}
+
+}  // namespace lectern::cli
