@@ -14,7 +14,7 @@ BackendOptions backend_options(const Program& program, int64_t kv_tokens) {
   BackendOptions options{.n_threads = program.options.threads,
                          .kv_tokens = kv_tokens,
                          .kv_type = program.options.kv == "int8" ? KvType::kInt8 : KvType::kF16};
-  if (program.options.prefill == "dense") options.sparse_prefill.above_tokens = INT_MAX;
+  if (program.options.dense) options.sparse_prefill.above_tokens = INT_MAX;
   return options;
 }
 

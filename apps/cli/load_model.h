@@ -13,7 +13,7 @@ namespace lectern::cli {
 // --model, or the registry's default.
 std::string model_name(const Program& program);
 
-// What --threads, --kv and --prefill ask of the engine.
+// What --threads, --kv and --dense ask of the engine.
 BackendOptions backend_options(const Program& program, int64_t kv_tokens);
 // What --extend asks of the model.
 ContextExtension context_extension(const Program& program);

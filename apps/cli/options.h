@@ -8,11 +8,11 @@
 namespace lectern::cli {
 
 struct SharedOptions {
-  std::string model;    // id or path; LECTERN_MODEL, "model"; default: the registry's default model
-  int threads = 0;      // LECTERN_THREADS, "threads"; 0: one per processor
-  std::string kv;       // LECTERN_KV, "kv": how the KV cache is kept, f16 or int8; "": f16
-  std::string prefill;  // "dense", or "": sparse above 32,768 tokens
-  std::string extend;   // "dca", or "": the context that the model was made for
+  std::string model;   // id or path; LECTERN_MODEL, "model"; default: the registry's default model
+  int threads = 0;     // LECTERN_THREADS, "threads"; 0: one per processor
+  std::string kv;      // LECTERN_KV, "kv": how the KV cache is kept, f16 or int8; "": f16
+  bool dense = false;  // texts above 32,768 tokens are read in full
+  std::string extend;  // "dca", or "": the context that the model was made for
   std::string
       collection;  // path of a database file; LECTERN_COLLECTION, "collection"; "": that of the folder
   // A model behind an OpenAI-compatible URL instead. Never from a project's file: a folder from elsewhere
@@ -26,7 +26,7 @@ struct SharedOptions {
   bool quiet = false;
 };
 
-// --model, --threads, --kv, --extend, --prefill
+// --model, --threads, --kv, --extend, --dense
 void add_model_options(CLI::App* command, SharedOptions& options);
 // --llm, --llm-model, --llm-key-file, --llm-context, --helper-model
 void add_llm_options(CLI::App* command, SharedOptions& options);
