@@ -163,11 +163,7 @@ void add_model_options(CLI::App* command, SharedOptions& options) {
       ->add_option("--extend", options.extend,
                    "Read beyond what the model was trained on: dca, Dual Chunk Attention, 32 times as far")
       ->check(CLI::IsMember({"dca"}));
-  command
-      ->add_option(
-          "--prefill", options.prefill,
-          "How texts above 32,768 tokens are read: sparse (default), the parts that matter, or dense")
-      ->check(CLI::IsMember({"sparse", "dense"}));
+  command->add_flag("--dense", options.dense, "Read texts above 32,768 tokens in full, not sparsely");
 }
 
 void add_llm_options(CLI::App* command, SharedOptions& options) {
