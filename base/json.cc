@@ -117,4 +117,31 @@ std::string dump_json(const Json& value, int indent) {
   return value.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
+namespace {
+
+// Recurses as deep as the value does, which parse_json bounds.
+void append_spaced(const Json& value, std::string& out) {
+  if (!value.is_structured() || value.empty()) {
+    out += dump_json(value);
+    return;
+  }
+  const bool is_object = value.is_object();
+  const char* separator = is_object ? "{" : "[";
+  for (const auto& [key, item] : value.items()) {
+    out += separator;
+    if (is_object) out.append(dump_json(Json(key))).append(": ");
+    append_spaced(item, out);
+    separator = ", ";
+  }
+  out += is_object ? '}' : ']';
+}
+
+}  // namespace
+
+std::string dump_json_spaced(const Json& value) {
+  std::string out;
+  append_spaced(value, out);
+  return out;
+}
+
 }  // namespace lectern

@@ -43,5 +43,7 @@ void visit_json(std::string_view text, const std::string& origin, JsonVisitor& v
 
 // Prints without ever throwing: ill-formed UTF-8 in strings becomes U+FFFD. indent < 0 prints one line.
 std::string dump_json(const Json& value, int indent = -1);
+// One line with a space after ':' and ',': how models saw JSON in training, and how they write it.
+std::string dump_json_spaced(const Json& value);
 
 }  // namespace lectern

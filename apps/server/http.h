@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "apps/server/gate.h"
+#include "apps/server/multipart.h"
 #include "base/error.h"
 #include "base/json.h"
 
@@ -95,6 +96,7 @@ void stream_events(const Call& call, std::function<void(EventWriter&)> body);
 class Router {
  public:
   using Route = std::function<void(Call&)>;
+  using FormRoute = std::function<void(Call&, const std::vector<FormPart>& parts)>;
   using BodyRoute = std::function<void(Call&, const Json& body)>;
 
   Router(httplib::Server& server, const Gate& gate) : server_(&server), gate_(&gate) {}
@@ -112,6 +114,8 @@ class Router {
     std::string method, pattern;
   };
   const std::vector<Added>& added() const { return added_; }
+  // The body is multipart/form-data: only where the gate allows it (access.cc).
+  void form(const std::string& pattern, FormRoute route);
 
  private:
   httplib::Server::Handler guarded(Route route) const;

@@ -163,7 +163,9 @@ std::string forwarded_head(const Head& head, std::string_view id) {
     if (std::find(kLeftOut.begin(), kLeftOut.end(), name) != kLeftOut.end()) continue;
     // The HTTP library keeps facts of its own under such names.
     if (name.starts_with("x-lectern-") || name.starts_with("remote_") || name.starts_with("local_")) continue;
-    text += name + ": " + value + "\r\n";
+    const bool is_form = name == "content-type" && value.size() >= 10 &&
+                         equal_ignoring_case(std::string_view(value).substr(0, 10), "multipart/");
+    text += (is_form ? std::string(kFormTypeHeader) : name) + ": " + value + "\r\n";
   }
   text += std::string(kRequestIdHeader) + ": " + std::string(id) + "\r\n";
   text += "content-length: " + std::to_string(head.content_length) + "\r\nconnection: close\r\n\r\n";

@@ -49,6 +49,8 @@ std::optional<Refusal> parse_head(std::string_view text, Head& head);
 // for, headers of ours that came from outside are gone, and `id` says which request it is.
 std::string forwarded_head(const Head& head, std::string_view id);
 inline constexpr std::string_view kRequestIdHeader = "x-lectern-request";
+// Here the content type of a form goes on, so that the HTTP library leaves its body alone (multipart.h).
+inline constexpr std::string_view kFormTypeHeader = "x-lectern-form";
 
 bool equal_ignoring_case(std::string_view a, std::string_view b);
 

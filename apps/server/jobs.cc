@@ -42,10 +42,11 @@ Jobs::~Jobs() {
   worker_.join();
 }
 
-Job Jobs::start(const std::string& collection, Work work) {
+Job Jobs::start(const std::string& collection, Work work, bool afresh) {
   const std::lock_guard lock(mutex_);
   for (const auto& [id, entry] : entries_)
-    if (entry.job.collection == collection && !entry.job.ended() && !entry.cancel.cancelled())
+    if (entry.job.collection == collection && !entry.job.ended() && !entry.cancel.cancelled() &&
+        !(afresh && entry.begun))
       return entry.job;
   for (auto at = entries_.begin(); at != entries_.end() && entries_.size() >= kMaxKept;)
     at = at->second.job.ended() ? entries_.erase(at) : std::next(at);
@@ -123,6 +124,7 @@ void Jobs::run(const std::string& id) {
     const std::lock_guard lock(mutex_);
     Entry& entry = entries_.at(id);
     work = std::move(entry.work);
+    entry.begun = true;
     cancel = entry.cancel;
   }
   const auto end = [&](Job::State state, const std::string& message, Json report = nullptr) {

@@ -42,8 +42,9 @@ class Jobs {
   Jobs(const Jobs&) = delete;
   Jobs& operator=(const Jobs&) = delete;
 
-  // A collection has one job at a time: when one has not ended, that one is returned.
-  Job start(const std::string& collection, Work work);
+  // A collection has one job at a time: when one has not ended, that one is returned. `afresh`: one that has
+  // begun does not count, as it may have missed what is new; the new job waits behind it.
+  Job start(const std::string& collection, Work work, bool afresh = false);
   std::optional<Job> find(const std::string& id) const;
   std::optional<std::string> running(const std::string& collection) const;  // the id of its job
   void cancel(const std::string& id);
@@ -55,6 +56,7 @@ class Jobs {
     Job job;
     Work work;
     CancelToken cancel;
+    bool begun = false;
   };
 
   void work_off();

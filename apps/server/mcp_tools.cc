@@ -45,7 +45,7 @@ class ToolCall {
   mcp::ToolResult list();
 
  private:
-  const OpenCollection& collection() const;
+  std::shared_ptr<const OpenCollection> collection() const;
   bool is_indexing(const OpenCollection& collection) const;
   DocumentInfo document_of(const OpenCollection& collection, Reference& reference) const;
   ByteRange wanted_range(const OpenCollection& open, const DocumentInfo& document, const std::string& text,
@@ -59,11 +59,11 @@ class ToolCall {
 };
 
 // A folder that nobody has asked before is read first: for a while, that is waited for.
-const OpenCollection& ToolCall::collection() const {
-  const OpenCollection& open = service_->collection(fields_.text_or("collection", ""));
+std::shared_ptr<const OpenCollection> ToolCall::collection() const {
+  const std::shared_ptr<const OpenCollection> open = service_->collection(fields_.text_or("collection", ""));
   const auto end = std::chrono::steady_clock::now() + kFirstIndexWait;
-  while (std::chrono::steady_clock::now() < end && open.collection->stats().n_documents == 0) {
-    const auto running = service_->jobs().running(open.id);
+  while (std::chrono::steady_clock::now() < end && open->collection->stats().n_documents == 0) {
+    const auto running = service_->jobs().running(open->id);
     if (!running) break;
     const auto job = service_->jobs().find(*running);
     if (!job) break;
@@ -81,7 +81,8 @@ bool ToolCall::is_indexing(const OpenCollection& collection) const {
 
 mcp::ToolResult ToolCall::search() {
   const SearchRequest request = read_search(fields_);
-  const OpenCollection& open = collection();
+  const auto held = collection();
+  const OpenCollection& open = *held;
   const std::vector<SearchHit> hits = open.collection->search(request);
   const bool indexing = is_indexing(open);
   mcp::ToolResult result;
@@ -135,7 +136,8 @@ ByteRange ToolCall::wanted_range(const OpenCollection& open, const DocumentInfo&
 }
 
 mcp::ToolResult ToolCall::read() {
-  const OpenCollection& open = collection();
+  const auto held = collection();
+  const OpenCollection& open = *held;
   Reference reference;
   const DocumentInfo document = document_of(open, reference);
   const std::string text = open.collection->text(document.id);
@@ -169,7 +171,8 @@ mcp::ToolResult ToolCall::read() {
 
 mcp::ToolResult ToolCall::ask() {
   const AskRequest request = read_ask(fields_);
-  const OpenCollection& open = collection();
+  const auto held = collection();
+  const OpenCollection& open = *held;
   size_t n_written = 0;
   AskEvents events;
   events.on_step = [this](const TraceStep& step) { (*report_)(step.kind + ": " + step.detail); };
@@ -215,7 +218,8 @@ mcp::ToolResult ToolCall::list_collections() const {
 
 mcp::ToolResult ToolCall::list() {
   if (fields_.find("collection") == nullptr) return list_collections();
-  const OpenCollection& open = collection();
+  const auto held = collection();
+  const OpenCollection& open = *held;
   const auto offset = static_cast<size_t>(fields_.integer("offset", 0, 0, INT32_MAX));
   const auto limit = static_cast<size_t>(fields_.integer("limit", 200, 1, kMaxListed));
   std::vector<DocumentInfo> documents = open.collection->documents();

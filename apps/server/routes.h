@@ -13,8 +13,12 @@ void add_health_routes(Router& router, Service& service, const Gate& gate, const
                        const std::string& version);
 void add_own_routes(Router& router, Service& service);
 void add_openai_routes(Router& router, Service& service);
+void add_responses_routes(Router& router, Service& service);
+void add_file_routes(Router& router, Service& service);
+void add_vector_store_routes(Router& router, Service& service);
 void add_ollama_routes(Router& router, Service& service, const std::string& version);
 void add_mcp_routes(Router& router, Service& service, const std::string& version);
+void add_ollama_model_routes(Router& router, Service& service);
 void add_page_routes(Router& router);
 
 }  // namespace lectern::server

@@ -1,31 +1,15 @@
 // /api/...: as Ollama's clients expect it. Streams are lines of JSON.
-#include <chrono>
 #include <ctime>
 #include <random>
 
 #include "apps/server/chat_job.h"
+#include "apps/server/ollama_wire.h"
 #include "apps/server/routes.h"
 #include "apps/server/wire.h"
 #include "engine/grammar.h"
 
 namespace lectern::server {
 namespace {
-
-std::string time_text(std::time_t time) {
-  std::tm parts{};
-  ::gmtime_r(&time, &parts);
-  char text[32];
-  return std::string(text, std::strftime(text, sizeof(text), "%FT%TZ", &parts));
-}
-
-Json tag_json(const std::string& name, const ModelInfo& model) {
-  return {{"name", name},
-          {"model", name},
-          {"modified_at", time_text(model.modified)},
-          {"size", model.bytes},
-          {"digest", ""},
-          {"details", {{"format", "gguf"}, {"family", "qwen2"}, {"families", Json::array({"qwen2"})}}}};
-}
 
 GenerateRequest read_options(const Fields& fields) {
   static const Json kNone = Json::object();
@@ -63,8 +47,16 @@ GenerateRequest read_options(const Fields& fields) {
   return request;
 }
 
+// Ollama gives the arguments as an object.
+Json calls_json(std::span<const ToolCall> calls) {
+  Json list = Json::array();
+  for (const ToolCall& call : calls)
+    list.push_back({{"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+  return list;
+}
+
 Json frame(const std::string& model, bool is_chat, const std::string& text, bool done) {
-  Json json{{"model", model}, {"created_at", time_text(std::time(nullptr))}};
+  Json json{{"model", model}, {"created_at", ollama_time(std::time(nullptr))}};
   if (is_chat) {
     json["message"] = {{"role", "assistant"}, {"content", text}};
   } else {
@@ -91,7 +83,9 @@ void complete(Call& call, Service& service, const Fields& fields, ChatJob job, b
   const auto chat = std::make_shared<PreparedChat>(service, std::move(job), call.cancel);
   if (!streamed) {
     const ChatResult result = chat->run({}, call.cancel);
-    return call.reply(last_frame(shown, is_chat, result.text, result));
+    Json json = last_frame(shown, is_chat, result.text, result);
+    if (!result.calls.empty()) json["message"]["tool_calls"] = calls_json(result.calls);
+    return call.reply(json);
   }
   const CancelToken cancel = call.cancel;
   stream(
@@ -101,7 +95,12 @@ void complete(Call& call, Service& service, const Fields& fields, ChatJob job, b
             [&](std::string_view text) {
               writer.raw(dump_json(frame(shown, is_chat, std::string(text), false)) + "\n");
             },
-            cancel);
+            cancel,
+            [&](const ToolCall& tool_call) {
+              Json json = frame(shown, is_chat, "", false);
+              json["message"]["tool_calls"] = calls_json({&tool_call, 1});
+              writer.raw(dump_json(json) + "\n");
+            });
         writer.raw(dump_json(last_frame(shown, is_chat, "", result)) + "\n");
       },
       [](EventWriter& writer, const ErrorReply& error) {
@@ -116,8 +115,9 @@ void add_ollama_routes(Router& router, Service& service, const std::string& vers
   router.get("/api/tags", [&service](Call& call) {
     Json list = Json::array();
     for (const ModelInfo& model : service.models().list()) {
-      list.push_back(tag_json(model.id, model));
-      if (!service.collections().empty()) list.push_back(tag_json(model.id + std::string(kRagSuffix), model));
+      list.push_back(ollama_tag(model.id, model));
+      if (!service.collections().empty())
+        list.push_back(ollama_tag(model.id + std::string(kRagSuffix), model));
     }
     call.reply({{"models", list}});
   });
@@ -126,6 +126,10 @@ void add_ollama_routes(Router& router, Service& service, const std::string& vers
     ChatJob job;
     read_model_name(fields, job);
     job.messages = read_messages(fields);
+    job.tools = read_tools(fields, ToolForm::kNested);
+    if (job.collection && job.tools.offered())
+      throw HttpError(400, "answers from documents have a form of their own: leave out \"tools\"",
+                      "unsupported_parameter", "tools");
     complete(call, service, fields, std::move(job), true);
   });
   router.post("/api/generate", [&service](Call& call, const Json& body) {
@@ -133,8 +137,8 @@ void add_ollama_routes(Router& router, Service& service, const std::string& vers
     ChatJob job;
     read_model_name(fields, job);
     if (const std::string system = fields.text_or("system", ""); !system.empty())
-      job.messages.push_back({Role::kSystem, system});
-    job.messages.push_back({Role::kUser, fields.text("prompt")});
+      job.messages.push_back({Role::kSystem, system, {}});
+    job.messages.push_back({Role::kUser, fields.text("prompt"), {}});
     complete(call, service, fields, std::move(job), false);
   });
 }

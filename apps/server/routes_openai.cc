@@ -1,8 +1,9 @@
 // /v1/models, /v1/chat/completions, /v1/completions: as OpenAI's clients expect them.
-#include <chrono>
 #include <random>
 
 #include "apps/server/chat_job.h"
+#include "apps/server/chat_wire.h"
+#include "apps/server/ids.h"
 #include "apps/server/routes.h"
 #include "apps/server/wire.h"
 #include "base/utf8.h"
@@ -10,11 +11,6 @@
 
 namespace lectern::server {
 namespace {
-
-int64_t unix_time() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 Json model_json(const std::string& id, int64_t created) {
   return {{"id", id}, {"object", "model"}, {"created", created}, {"owned_by", "lectern"}};
@@ -35,10 +31,8 @@ void refuse_unsupported(const Fields& fields) {
   const auto refuse = [](const char* name, const std::string& why) {
     throw HttpError(400, "\"" + std::string(name) + "\" " + why, "unsupported_parameter", name);
   };
-  for (const char* name : {"tools", "functions"}) {
-    const Json* value = fields.find(name);
-    if (value != nullptr && !value->empty()) refuse(name, "are not supported");
-  }
+  if (const Json* value = fields.find("functions"); value != nullptr && !value->empty())
+    refuse("functions", "are not supported: send them as \"tools\"");
   if (fields.integer("n", 1, 1, 128) != 1) refuse("n", "must be 1");
   if (fields.find("logprobs") != nullptr && *fields.find("logprobs") != Json(false))
     refuse("logprobs", "are not supported");
@@ -51,45 +45,10 @@ void refuse_unsupported(const Fields& fields) {
 std::shared_ptr<const Grammar> grammar_of(const Fields& fields) {
   const Json* format = fields.find("response_format");
   if (format == nullptr) return nullptr;
-  const auto fail = [](const std::string& why) {
-    throw HttpError(400, why, "invalid_value", "response_format");
-  };
-  if (!format->is_object()) fail("\"response_format\" must be an object");
-  const std::string type = Fields(*format).text("type");
-  if (type == "text") return nullptr;
-  if (type != "json_schema")
-    fail(
-        "the type of \"response_format\" is text or json_schema; json_object has no shape to hold the model "
-        "to");
+  if (!format->is_object())
+    throw HttpError(400, "\"response_format\" must be an object", "invalid_value", "response_format");
   const Json* outer = Fields(*format).find("json_schema");
-  const Json* schema = outer != nullptr && outer->is_object() ? Fields(*outer).find("schema") : nullptr;
-  if (schema == nullptr) fail("\"response_format\" has no json_schema.schema");
-  try {
-    return Grammar::from_json_schema(*schema);
-  } catch (const Error& error) {
-    throw HttpError(400, error.what(), "invalid_value", "response_format");
-  }
-}
-
-// Defaults as the Qwen2.5 models are published with.
-GenerateRequest read_sampling(const Fields& fields) {
-  GenerateRequest request;
-  const int64_t most = fields.integer("max_tokens", 1024, 1, kMaxAnswerTokens);
-  request.max_new_tokens =
-      static_cast<int>(fields.integer("max_completion_tokens", most, 1, kMaxAnswerTokens));
-  request.sampling.temperature = static_cast<float>(fields.number("temperature", 0.7, 0, 2));
-  request.sampling.top_p = static_cast<float>(fields.number("top_p", 0.8, 0, 1));
-  request.sampling.top_k = static_cast<int>(fields.integer("top_k", 20, 0, 1000));
-  request.sampling.repetition_penalty = static_cast<float>(fields.number("repetition_penalty", 1, 0.1, 10));
-  // Any seed of 64 bits, as a signed number; none: a new one each time.
-  request.sampling.seed = fields.find("seed") == nullptr
-                              ? std::random_device()()
-                              : static_cast<uint64_t>(fields.integer("seed", 0, INT64_MIN, INT64_MAX));
-  request.stop = fields.texts("stop", 16);
-  for (const std::string& stop : request.stop)
-    if (stop.empty() || stop.size() > 256)
-      throw HttpError(400, "a stop string has 1 to 256 bytes", "invalid_value", "stop");
-  return request;
+  return grammar_of_format(*format, outer, "response_format");
 }
 
 Json usage_json(const ChatResult& result) {
@@ -99,26 +58,8 @@ Json usage_json(const ChatResult& result) {
           {"prompt_tokens_details", {{"cached_tokens", result.cached_prompt_tokens}}}};
 }
 
-// file_citation as the Responses API writes it, with the quote and its place as well. `index` counts
-// characters of the answer up to the marker.
-Json annotations_json(const ChatResult& result) {
-  Json list = Json::array();
-  if (!result.answer) return list;
-  for (const Citation& citation : result.answer->citations) {
-    const size_t at = result.text.find("[" + std::to_string(citation.number) + "]");
-    Json json{
-        {"type", "file_citation"},
-        {"index", at == std::string::npos ? 0 : utf8::count(std::string_view(result.text).substr(0, at))},
-        {"file_id", std::to_string(citation.passage.document_id)},
-        {"filename", citation.passage.path}};
-    json.update(citation_json(citation));
-    list.push_back(std::move(json));
-  }
-  return list;
-}
-
 const char* finish_of(const ChatResult& result) {
-  return result.truncated ? "length" : "stop";
+  return !result.calls.empty() ? "tool_calls" : result.truncated ? "length" : "stop";
 }
 
 struct Frame {
@@ -158,6 +99,14 @@ struct Shape {
     delta["content"] = text;
     return one_choice("delta", std::move(delta), nullptr);
   }
+  // A call, whole.
+  Json call(const ToolCall& call, size_t index) const {
+    Json json = tool_call_json(call);
+    json["index"] = index;
+    Json list = Json::array();
+    list.push_back(std::move(json));
+    return one_choice("delta", Json{{"tool_calls", std::move(list)}}, nullptr);
+  }
   Json last(const ChatResult& result) const {
     if (!is_chat) return one_choice("text", "", finish_of(result));
     Json delta = Json::object();
@@ -166,12 +115,16 @@ struct Shape {
   }
   Json whole(const ChatResult& result) const {
     if (!is_chat) return one_choice("text", result.text, finish_of(result));
-    return one_choice("message",
-                      Json{{"role", "assistant"},
-                           {"content", result.text},
-                           {"refusal", nullptr},
-                           {"annotations", annotations_json(result)}},
-                      finish_of(result));
+    Json message{{"role", "assistant"},
+                 {"content", result.text},
+                 {"refusal", nullptr},
+                 {"annotations", annotations_json(result)}};
+    if (!result.calls.empty()) {
+      if (result.text.empty()) message["content"] = nullptr;
+      message["tool_calls"] = Json::array();
+      for (const ToolCall& call : result.calls) message["tool_calls"].push_back(tool_call_json(call));
+    }
+    return one_choice("message", std::move(message), finish_of(result));
   }
 };
 constexpr Shape kChat{"chatcmpl-", "chat.completion", "chat.completion.chunk", true};
@@ -203,8 +156,10 @@ void complete(Call& call, Service& service, const Fields& fields, ChatJob job, c
           writer.data(chunk);
         };
         if (shape.is_chat) send(shape.piece("", true));
+        size_t n_calls = 0;
         const ChatResult result =
-            chat->run([&](std::string_view text) { send(shape.piece(std::string(text), false)); }, cancel);
+            chat->run([&](std::string_view text) { send(shape.piece(std::string(text), false)); }, cancel,
+                      [&](const ToolCall& tool_call) { send(shape.call(tool_call, n_calls++)); });
         Json last = frame.json(shape.last(result));
         if (with_usage) last["usage"] = nullptr;
         if (result.answer) last["lectern"] = answer_json(*result.answer, result.model);
@@ -229,8 +184,17 @@ void chat_completion(Call& call, Service& service, const Json& body) {
   job.messages = read_messages(fields);
   job.generate = read_sampling(fields);
   job.generate.grammar = grammar_of(fields);
-  if (job.collection && job.generate.grammar)
-    throw HttpError(400, "answers from documents have a form of their own: leave out \"response_format\"",
+  job.tools = read_tools(fields, ToolForm::kNested);
+  for (const char* name : {"response_format", "tools"}) {
+    const bool given =
+        name == std::string_view("tools") ? job.tools.offered() : job.generate.grammar != nullptr;
+    if (job.collection && given)
+      throw HttpError(
+          400, "answers from documents have a form of their own: leave out \"" + std::string(name) + "\"",
+          "unsupported_parameter", name);
+  }
+  if (job.tools.offered() && job.generate.grammar)
+    throw HttpError(400, "an answer follows \"response_format\" or calls \"tools\": leave out one of them",
                     "unsupported_parameter", "response_format");
   complete(call, service, fields, std::move(job), kChat);
 }
@@ -238,6 +202,8 @@ void chat_completion(Call& call, Service& service, const Json& body) {
 void text_completion(Call& call, Service& service, const Json& body) {
   const Fields fields(body);
   refuse_unsupported(fields);
+  if (const Json* tools = fields.find("tools"); tools != nullptr && !tools->empty())
+    throw HttpError(400, "\"tools\" are for /v1/chat/completions", "unsupported_parameter", "tools");
   ChatJob job;
   read_model_name(fields, job);
   if (job.collection)

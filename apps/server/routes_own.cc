@@ -23,26 +23,26 @@ uint64_t query_number(const Call& call, const char* name, uint64_t otherwise) {
 
 void search(const Call& call, Service& service, const Json& body) {
   const Fields fields(body);
-  const OpenCollection& collection = service.collection(fields.text_or("collection", ""));
+  const auto collection = service.collection(fields.text_or("collection", ""));
   const SearchRequest request = read_search(fields);
   const Stopwatch watch;
-  const std::vector<SearchHit> hits = collection.collection->search(request);
-  Json json{{"hits", hits_json(*collection.collection, request, hits)}};
+  const std::vector<SearchHit> hits = collection->collection->search(request);
+  Json json{{"hits", hits_json(*collection->collection, request, hits)}};
   json["seconds"] = watch.seconds();
   call.reply(json);
 }
 
 void ask(Call& call, Service& service, const Json& body) {
   const Fields fields(body);
-  const OpenCollection& collection = service.collection(fields.text_or("collection", ""));
+  const auto collection = service.collection(fields.text_or("collection", ""));
   const std::string model = fields.text_or("model", "");
   const AskRequest request = read_ask(fields);
   if (!fields.flag("stream", true)) {
-    const Service::Asked asked = service.ask(collection, model, request, {}, call.cancel);
+    const Service::Asked asked = service.ask(*collection, model, request, {}, call.cancel);
     return call.reply(answer_json(asked.answer, asked.model));
   }
   const CancelToken cancel = call.cancel;
-  stream_events(call, [&service, &collection, model, request, cancel](EventWriter& writer) {
+  stream_events(call, [&service, collection, model, request, cancel](EventWriter& writer) {
     AskEvents events;
     events.on_step = [&](const TraceStep& step) {
       writer.event("step", {{"kind", step.kind}, {"detail", step.detail}, {"seconds", step.seconds}});
@@ -57,7 +57,7 @@ void ask(Call& call, Service& service, const Json& body) {
       if (!text.empty()) writer.event("text", {{"text", std::string(text)}});
       return !cancel.cancelled();
     };
-    const Service::Asked asked = service.ask(collection, model, request, events, cancel);
+    const Service::Asked asked = service.ask(*collection, model, request, events, cancel);
     writer.event("answer", answer_json(asked.answer, asked.model));
   });
 }
@@ -92,21 +92,21 @@ void add_own_routes(Router& router, Service& service) {
     call.reply({{"collections", list}});
   });
   router.get("/lectern/collections/([^/]+)/documents", [&service](Call& call) {
-    const OpenCollection& collection = service.collection(call.path_part(1));
+    const auto collection = service.collection(call.path_part(1));
     Json list = Json::array();
-    for (const DocumentInfo& info : collection.collection->documents()) list.push_back(document_json(info));
+    for (const DocumentInfo& info : collection->collection->documents()) list.push_back(document_json(info));
     call.reply({{"documents", list}});
   });
   router.get("/lectern/collections/([^/]+)/documents/([^/]+)", [&service](Call& call) {
-    const OpenCollection& collection = service.collection(call.path_part(1));
-    const DocumentInfo info = service.document(collection, call.path_part(2));
+    const auto collection = service.collection(call.path_part(1));
+    const DocumentInfo info = service.document(*collection, call.path_part(2));
     const uint64_t from = query_number(call, "begin", 0);
     const uint64_t to =
         query_number(call, "end", from > UINT64_MAX - kPieceBytes ? from : from + kPieceBytes);
     if (to < from || to - from > kMaxPieceBytes)
       throw HttpError(400, "end must lie at most " + std::to_string(kMaxPieceBytes) + " bytes after begin",
                       "invalid_value", "end");
-    const std::string text = collection.collection->text(info.id);
+    const std::string text = collection->collection->text(info.id);
     const auto [begin, end] = whole_characters(text, from, to);
     call.reply({{"id", info.id},
                 {"path", info.path},

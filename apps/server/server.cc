@@ -105,8 +105,12 @@ void Server::Impl::set_up() {
   add_health_routes(router, service, gate, metrics, options.version);
   add_own_routes(router, service);
   add_openai_routes(router, service);
+  add_responses_routes(router, service);
+  add_file_routes(router, service);
+  add_vector_store_routes(router, service);
   add_ollama_routes(router, service, options.version);
   add_mcp_routes(router, service, options.version);
+  add_ollama_model_routes(router, service);
   add_page_routes(router);
   router.refuse_other_methods();
   if (!http.bind_to_port(folder.socket().string(), 1))
@@ -154,7 +158,7 @@ void Server::run(const CancelToken& stop) {
   const auto start_jobs = [&impl] {
     if (!impl.options.index_at_start) return;
     for (const auto& collection : impl.service.collections())
-      if (!collection->folders.empty()) impl.service.index(*collection);
+      if (!collection->folders.empty()) impl.service.index(collection);
   };
   std::thread janitor([&impl, &stop] {
     for (int tick = 0; !stop.cancelled(); ++tick) {

@@ -108,7 +108,7 @@ Json document_json(const DocumentInfo& document) {
 
 Json collection_json(const OpenCollection& collection, const std::optional<std::string>& job) {
   const CollectionStats stats = collection.collection->stats();
-  Json json{{"id", collection.id}, {"name", collection.id}};
+  Json json{{"id", collection.id}, {"name", collection.name}};
   json["folders"] = Json::array();
   for (const auto& folder : collection.folders) json["folders"].push_back(folder.string());
   json["documents"] = stats.n_documents;

@@ -32,7 +32,7 @@ TEST_CASE("prompts equal the reference's, token for token (Qwen2.5 vocabulary)")
   int n_compared = 0;
   for (const ChatCase& chat : read_chat_cases()) {
     if (chat.ids.empty()) continue;
-    CHECK(chat_template.render(chat.messages, chat.prefix) == chat.ids);
+    CHECK(chat_template.render(chat.messages, chat.tools, chat.prefix) == chat.ids);
     ++n_compared;
   }
   CHECK(n_compared == 11);

@@ -158,7 +158,7 @@ class Answers(unittest.TestCase):
         self.assertEqual(refused({"messages": []}), (400, "messages"))
         self.assertEqual(refused({"messages": HELLO, "temperature": 3}), (400, "temperature"))
         self.assertEqual(refused({"messages": HELLO, "n": 2}), (400, "n"))
-        self.assertEqual(refused({"messages": HELLO, "tools": [{"type": "function"}]}), (400, "tools"))
+        self.assertEqual(refused({"messages": HELLO, "tools": [{"type": "function"}]}), (400, "tools[0]"))
         self.assertEqual(refused({"messages": [{"role": "user", "content": "word " * 60000}]}), (400, "messages"))
 
     def test_ollama(self):

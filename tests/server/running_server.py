@@ -1,6 +1,7 @@
 """A `lectern serve` of its own for a test: a free port, a home of its own, and plain ways to speak to it."""
 
 import http.client
+import importlib.util
 import json
 import os
 import pathlib
@@ -8,17 +9,30 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.parse
 
-NOTES = pathlib.Path(__file__).resolve().parents[2] / "examples" / "notes"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NOTES = ROOT / "examples" / "notes"
 MODEL = "qwen2.5-coder-0.5b-instruct-q4_k_m"
 
 
 def model_file():
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     return cache / "lectern" / "models" / (MODEL + ".gguf")
+
+
+def need_package(name):
+    """Runs the test again in build/test-venv when the package is not here; skips it when it is not there either."""
+    if importlib.util.find_spec(name):
+        return
+    python = ROOT / "build" / "test-venv" / "bin" / "python"
+    if not python.exists() or pathlib.Path(sys.prefix) == python.parents[1]:
+        print(f"SKIPPED: the package {name} is not there: tools/test_venv.sh installs it")
+        sys.exit(0)
+    os.execv(python, [str(python), *sys.argv])
 
 
 class Server:
@@ -28,14 +42,17 @@ class Server:
         self.world = pathlib.Path(tempfile.mkdtemp(prefix="lectern-server-"))
         self.notes = self.world / "notes"
         shutil.copytree(NOTES, self.notes)
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("LECTERN_")}
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("LECTERN_")}
         for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME"):
-            environment[name] = str(self.world / name)
-        command = [program, "serve", str(self.notes), "--port", "0", "--json", *options]
+            self.environment[name] = str(self.world / name)
+        self.command = [program, "serve", str(self.notes), "--port", "0", "--json", *options]
         if model:
-            command += ["--model", str(model)]
+            self.command += ["--model", str(model)]
         self.stderr = open(self.world / "stderr", "w+b")
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.stderr, env=environment)
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self.stderr, env=self.environment)
         line = self.process.stdout.readline()
         start = json.loads(line) if line else {}
         if "url" not in start:
@@ -45,6 +62,16 @@ class Server:
         self.url = start["url"]
         address = urllib.parse.urlsplit(self.url)
         self.host, self.port = address.hostname, address.port
+
+    def restart(self, kill=False):
+        """Ends the server, by Ctrl-C or a kill, and starts it again over the same data, on another port."""
+        if kill:
+            self.process.kill()
+            self.process.wait()
+        else:
+            self.interrupt()
+        self.process.stdout.close()
+        self.start()
 
     def __enter__(self):
         return self

@@ -11,6 +11,7 @@ namespace lectern {
 struct ChatCase {
   std::string family;  // "qwen2" or "qwen2.5"
   std::vector<ChatMessage> messages;
+  std::vector<Json> tools;
   std::string prefix;
   std::string text;          // as rendered, control tokens written out
   std::vector<int32_t> ids;  // with the Qwen2.5 vocabulary; empty where the reference would take control
@@ -24,10 +25,15 @@ inline std::vector<ChatCase> read_chat_cases() {
                                                      {"tool", Role::kTool}};
   std::vector<ChatCase> cases;
   for (const Json& entry : read_tokenizer_fixture("chat.json")) {
-    ChatCase chat{entry.at("family"), {}, entry.at("prefix"), entry.at("text"), {}};
-    for (const Json& message : entry.at("messages"))
-      chat.messages.push_back(
-          {kRoles.at(message.at(0).get<std::string>()), message.at(1).get<std::string>()});
+    ChatCase chat{entry.at("family"), {}, {}, entry.at("prefix"), entry.at("text"), {}};
+    for (const Json& message : entry.at("messages")) {
+      ChatMessage turn{kRoles.at(message.at(0).get<std::string>()), message.at(1).get<std::string>(), {}};
+      if (message.size() > 2)
+        for (const Json& call : message.at(2))
+          turn.tool_calls.push_back({call.at("name"), call.at("arguments")});
+      chat.messages.push_back(std::move(turn));
+    }
+    if (entry.contains("tools")) chat.tools = entry.at("tools").get<std::vector<Json>>();
     if (entry.contains("ids")) chat.ids = entry.at("ids").get<std::vector<int32_t>>();
     cases.push_back(std::move(chat));
   }

@@ -82,7 +82,7 @@ class LineMaker {
   uint64_t state_ = 0;
 };
 
-// A vocabulary of 700 tokens trained on the fragments, three control tokens, an added one and some padding.
+// A vocabulary of 700 tokens trained on the fragments, three control tokens, two added ones and some padding.
 inline Vocabulary small_vocabulary() {
   const Json data = read_tokenizer_fixture("small_vocabulary.json");
   Vocabulary vocabulary;
@@ -93,7 +93,8 @@ inline Vocabulary small_vocabulary() {
   for (const auto& token : data.at("tokens")) add(token.get<std::string>(), Vocabulary::TokenType::kNormal);
   for (const auto& token : data.at("control")) add(token.get<std::string>(), Vocabulary::TokenType::kControl);
   add("<tool_call>", Vocabulary::TokenType::kAdded);
-  for (int i = 0; i < 5; ++i) add("[PAD]", Vocabulary::TokenType::kUnused);
+  add("</tool_call>", Vocabulary::TokenType::kAdded);
+  for (int i = 0; i < 4; ++i) add("[PAD]", Vocabulary::TokenType::kUnused);
   vocabulary.merges = data.at("merges").get<std::vector<std::pair<std::string, std::string>>>();
   return vocabulary;
 }

@@ -77,3 +77,22 @@ TEST_CASE("a cancelled job ends as cancelled, one under way and one that waits")
   CHECK(end_of(jobs, first.id).state == Job::State::kCancelled);
   CHECK(end_of(jobs, second.id).state == Job::State::kCancelled);
 }
+
+TEST_CASE("a job that begins afresh waits behind one that has begun") {
+  Jobs jobs;
+  const CancelToken go_on;
+  std::atomic<bool> begun{false};
+  const Job first = jobs.start("notes", [&](const ProgressFn&, const CancelToken&) {
+    begun = true;
+    wait_for(go_on);
+    return Json(1);
+  });
+  while (!begun) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const auto work = [](const ProgressFn&, const CancelToken&) { return Json(2); };
+  const Job second = jobs.start("notes", work, /*afresh=*/true);
+  CHECK(second.id != first.id);
+  CHECK(jobs.start("notes", work, /*afresh=*/true).id == second.id);  // it has not begun
+  go_on.cancel();
+  CHECK(end_of(jobs, first.id).report == 1);
+  CHECK(end_of(jobs, second.id).report == 2);
+}

@@ -1,0 +1,224 @@
+#include "apps/server/tools.h"
+
+#include <algorithm>
+
+namespace lectern::server {
+namespace {
+
+constexpr std::string_view kSpace = " \t\r\n";
+constexpr size_t kMaxNameBytes = 64;
+
+[[noreturn]] void wrong_tool(size_t i, const std::string& what) {
+  throw HttpError(400, "tools[" + std::to_string(i) + "] " + what, "invalid_value",
+                  "tools[" + std::to_string(i) + "]");
+}
+
+[[noreturn]] void wrong_choice(const std::string& what) {
+  throw HttpError(400, "\"tool_choice\" " + what, "invalid_value", "tool_choice");
+}
+
+bool is_name(const std::string& name) {
+  return !name.empty() && name.size() <= kMaxNameBytes && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  });
+}
+
+std::string text_at(const Json& json, const char* key) {
+  const auto at = json.find(key);
+  return at != json.end() && at->is_string() ? at->get<std::string>() : "";
+}
+
+Tool read_tool(const Json& json, size_t i, ToolForm form) {
+  if (!json.is_object() || text_at(json, "type") != "function")
+    wrong_tool(i, "must be {\"type\": \"function\", ...}: other tools are not known here");
+  const auto nested = json.find("function");
+  if (form == ToolForm::kNested && (nested == json.end() || !nested->is_object()))
+    wrong_tool(i, "has no object \"function\"");
+  const Json& from = form == ToolForm::kNested ? *nested : json;
+  Tool tool;
+  tool.name = text_at(from, "name");
+  if (!is_name(tool.name)) wrong_tool(i, "needs a name of 1 to 64 letters, digits, '_', '-' and '.'");
+  Json function{{"name", tool.name}};
+  if (const auto text = from.find("description"); text != from.end() && !text->is_null()) {
+    if (!text->is_string()) wrong_tool(i, "has a description that is not a string");
+    function["description"] = *text;
+  }
+  tool.parameters = {{"type", "object"}, {"properties", Json::object()}};
+  if (const auto schema = from.find("parameters"); schema != from.end() && !schema->is_null()) {
+    if (!schema->is_object()) wrong_tool(i, "has parameters that are not a JSON schema");
+    if (!schema->empty()) tool.parameters = *schema;
+  }
+  if (text_at(tool.parameters, "type") != "object")
+    wrong_tool(i, "has parameters that are not of type object");
+  if (!tool.parameters.contains("properties")) tool.parameters["properties"] = Json::object();
+  function["parameters"] = tool.parameters;
+  tool.described = {{"type", "function"}, {"function", std::move(function)}};
+  return tool;
+}
+
+void read_choice(const Json* choice, ToolForm form, ToolSet& set) {
+  if (choice == nullptr || choice->is_null()) return;
+  if (choice->is_string()) {
+    const auto word = choice->get<std::string>();
+    if (word == "none") {
+      set.choice = ToolSet::Choice::kNone;
+    } else if (word == "required") {
+      set.choice = ToolSet::Choice::kRequired;
+    } else if (word != "auto") {
+      wrong_choice("is none, auto, required, or names a function");
+    }
+  } else {
+    const Json* named = choice;
+    if (form == ToolForm::kNested && choice->is_object()) {
+      const auto function = choice->find("function");
+      named = function == choice->end() ? nullptr : &*function;
+    }
+    if (!choice->is_object() || text_at(*choice, "type") != "function" || named == nullptr ||
+        !named->is_object())
+      wrong_choice("is none, auto, required, or names a function");
+    set.choice = ToolSet::Choice::kNamed;
+    set.named = text_at(*named, "name");
+    if (set.find(set.named) == nullptr) wrong_choice("names a function that is not in \"tools\"");
+  }
+  if (set.choice == ToolSet::Choice::kRequired && set.tools.empty())
+    wrong_choice("requires a call, and there are no \"tools\"");
+}
+
+// The longest end of `text` that could go on to be `tag`.
+size_t tag_begun(std::string_view text, std::string_view tag) {
+  for (size_t n = std::min(text.size(), tag.size() - 1); n > 0; --n)
+    if (text.ends_with(tag.substr(0, n))) return n;
+  return 0;
+}
+
+std::string_view without_end_space(std::string_view text) {
+  return text.substr(0, text.find_last_not_of(kSpace) + 1);
+}
+
+}  // namespace
+
+const Tool* ToolSet::find(std::string_view name) const {
+  const auto at =
+      std::find_if(tools.begin(), tools.end(), [&](const Tool& tool) { return tool.name == name; });
+  return at == tools.end() ? nullptr : &*at;
+}
+
+ToolSet read_tools(const Fields& fields, ToolForm form) {
+  static const Json kNone = Json::array();
+  const Json* tools = fields.find("tools");
+  return read_tools(tools != nullptr ? *tools : kNone, fields.find("tool_choice"),
+                    fields.flag("parallel_tool_calls", true), form);
+}
+
+ToolSet read_tools(const Json& tools, const Json* choice, bool parallel, ToolForm form) {
+  if (!tools.is_array() || tools.size() > kMaxTools)
+    throw HttpError(400, "\"tools\" must be an array of at most " + std::to_string(kMaxTools),
+                    "invalid_value", "tools");
+  ToolSet set;
+  set.parallel = parallel;
+  size_t bytes = 0;
+  for (size_t i = 0; i < tools.size(); ++i) {
+    Tool tool = read_tool(tools[i], i, form);
+    bytes += dump_json(tool.described).size();
+    if (bytes > kMaxToolsBytes)
+      wrong_tool(i, "makes \"tools\" larger than " + std::to_string(kMaxToolsBytes) + " bytes");
+    if (set.find(tool.name) != nullptr) wrong_tool(i, "has the name of an earlier one");
+    set.tools.push_back(std::move(tool));
+  }
+  read_choice(choice, form, set);
+  for (size_t i = 0; set.forced() && i < set.tools.size(); ++i) {
+    if (set.choice == ToolSet::Choice::kNamed && set.tools[i].name != set.named) continue;
+    try {
+      arguments_grammar(set.tools[i]);
+    } catch (const Error& error) {
+      wrong_tool(i, std::string("has parameters that a call cannot be held to: ") + error.what());
+    }
+  }
+  return set;
+}
+
+std::shared_ptr<const Grammar> arguments_grammar(const Tool& tool) {
+  return Grammar::from_json_schema(tool.parameters);
+}
+
+std::optional<ToolCall> parse_tool_call(std::string_view text, const ToolSet& tools) {
+  try {
+    const Json json = parse_json(text, "the call");
+    if (!json.is_object()) return std::nullopt;
+    ToolCall call;
+    call.name = text_at(json, "name");
+    const auto arguments = json.find("arguments");
+    if (tools.find(call.name) == nullptr || arguments == json.end() || !arguments->is_object())
+      return std::nullopt;
+    call.arguments = *arguments;
+    return call;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+void ToolCallParser::give(std::string_view text) {
+  if (!text.empty()) on_text_(text);
+}
+
+void ToolCallParser::push(std::string_view text) {
+  held_ += text;
+  for (;;) {
+    if (!in_call_) take_text();
+    if (!in_call_ || !take_call()) return;
+  }
+}
+
+// Gives the text before a call, or as much as cannot belong to one.
+void ToolCallParser::take_text() {
+  const size_t tag = held_.find(kToolCallBegin);
+  if (tag != std::string::npos) {
+    give(without_end_space(std::string_view(held_).substr(0, tag)));
+    held_.erase(0, tag + kToolCallBegin.size());
+    searched_ = 0;
+    in_call_ = true;
+    return;
+  }
+  std::string_view sure(held_);
+  sure.remove_suffix(tag_begun(sure, kToolCallBegin));
+  sure = without_end_space(sure);
+  const size_t n = sure.size();
+  give(sure);
+  held_.erase(0, n);
+}
+
+// false: its end has not come yet.
+bool ToolCallParser::take_call() {
+  const size_t overlap = std::min(searched_, kToolCallEnd.size() - 1);
+  const size_t end = held_.find(kToolCallEnd, searched_ - overlap);
+  searched_ = held_.size();
+  if (end == std::string::npos) return false;
+  const std::string body = held_.substr(0, end);
+  held_.erase(0, end + kToolCallEnd.size());
+  in_call_ = false;
+  if (const auto call = parse_tool_call(body, *tools_)) {
+    any_call_ = true;
+    on_call_(*call);
+  } else {
+    give(std::string(kToolCallBegin) + body + std::string(kToolCallEnd));
+  }
+  return true;
+}
+
+void ToolCallParser::finish() {
+  if (in_call_) {
+    // The model may end its turn without closing the last call.
+    if (const auto call = parse_tool_call(held_, *tools_)) {
+      on_call_(*call);
+    } else {
+      give(std::string(kToolCallBegin) + held_);
+    }
+  } else {
+    give(any_call_ ? without_end_space(held_) : std::string_view(held_));
+  }
+  held_.clear();
+  in_call_ = false;
+}
+
+}  // namespace lectern::server
