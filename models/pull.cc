@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/error.h"
@@ -290,6 +291,11 @@ void remove_leftovers(const ModelEntry& entry) {
 }
 
 }  // namespace
+
+std::string huggingface_endpoint() {
+  const char* endpoint = std::getenv("HF_ENDPOINT");
+  return endpoint != nullptr && *endpoint != '\0' ? endpoint : PullOptions().huggingface_url;
+}
 
 PullReport pull_model(const ModelEntry& entry, const PullOptions& options, const ProgressFn& progress,
                       const CancelToken& cancel) {

@@ -20,6 +20,9 @@ struct PullOptions {
   std::string modelscope_url = "https://modelscope.cn";
 };
 
+// Where Hugging Face is: HF_ENDPOINT, as its own tools read it, or the hub.
+std::string huggingface_endpoint();
+
 struct PullReport {
   std::filesystem::path path;           // what --model opens
   bool was_there = false;               // nothing was downloaded

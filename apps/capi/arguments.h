@@ -25,7 +25,8 @@ int number_or(int value, int otherwise, int least, int most, const char* name);
 
 // `words` names what each word stands for; NULL is the first one.
 template <typename Value>
-Value word(const char* text, std::initializer_list<std::pair<std::string_view, Value>> words, const char* name) {
+Value word(const char* text, std::initializer_list<std::pair<std::string_view, Value>> words,
+           const char* name) {
   if (text == nullptr) return words.begin()->second;
   std::string known;
   for (const auto& [spelling, value] : words) {

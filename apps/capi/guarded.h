@@ -20,8 +20,8 @@ int guarded(Body&& body) noexcept {
   }
 }
 
-// The same for what makes something: `*out` is NULL unless it succeeds. `make` returns the pointer. Nothing is
-// made, and nothing leaks, when there is no place to put it.
+// The same for what makes something: `*out` is NULL unless it succeeds. `make` returns the pointer. Nothing
+// is made, and nothing leaks, when there is no place to put it.
 template <typename Out, typename Make>
 int guarded_into(Out** out, Make&& make) noexcept {
   if (out != nullptr) *out = nullptr;

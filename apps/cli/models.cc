@@ -1,5 +1,4 @@
 // lectern models, lectern pull
-#include <cstdlib>
 
 #include "apps/cli/command.h"
 #include "base/error.h"
@@ -68,8 +67,7 @@ const ModelEntry& wanted_model(const std::string& id) {
 int pull(Program& program, const std::string& id, PullOptions options) {
   Output& out = program.output();
   const ModelEntry& entry = wanted_model(id.empty() ? std::string(default_model_id()) : id);
-  if (const char* endpoint = std::getenv("HF_ENDPOINT"); endpoint != nullptr && *endpoint != '\0')
-    options.huggingface_url = endpoint;  // as Hugging Face's own tools read it
+  options.huggingface_url = huggingface_endpoint();
   const PullReport report = pull_model(entry, options, out.progress(), program.cancel);
   for (const std::string& failure : report.failures) out.warning(printable(failure));
   for (const std::string& file : report.unverified)

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "agent/agent.h"
+#include "apps/common/byte_ranges.h"
 #include "retrieval/collection.h"
 
 namespace lectern {
@@ -41,7 +42,6 @@ Reference parse_reference(const Collection& collection, const std::string& text)
 
 // [begin, end) of the lines or pages that the reference names, or of the whole document; empty when the
 // document has no such place.
-using ByteRange = std::pair<uint64_t, uint64_t>;
 ByteRange find_range(const Collection& collection, const DocumentInfo& document, const std::string& text,
                      const Reference& reference);
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/engine_language_model.h"
+#include "apps/common/shared_language_model.h"
 #include "base/cancel.h"
 #include "base/progress.h"
 #include "engine/engine.h"
@@ -25,19 +25,6 @@ struct ModelHostOptions {
   double idle_seconds = 900;  // then a model is unloaded
   size_t max_questions = 4;   // that are answered at a time; the engine reads them together
   size_t max_waiting = 32;    // for a turn; one more is refused
-};
-
-// The agent's view of an engine that many threads use: the fingerprint is computed once.
-class SharedLanguageModel : public EngineLanguageModel {
- public:
-  using EngineLanguageModel::EngineLanguageModel;
-  std::string fingerprint() override {
-    const std::lock_guard lock(mutex_);
-    return EngineLanguageModel::fingerprint();
-  }
-
- private:
-  std::mutex mutex_;
 };
 
 struct LoadedModel {
