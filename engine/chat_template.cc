@@ -89,7 +89,8 @@ void ChatTemplate::append_calls(const ChatMessage& message, std::vector<int32_t>
     tokenizer_->encode(text + "\n", ids);
     ids.push_back(call_begin_);
     tokenizer_->encode(
-        "\n{\"name\": \"" + call.name + "\", \"arguments\": " + dump_json_spaced(call.arguments) + "}\n", ids);
+        "\n{\"name\": \"" + call.name + "\", \"arguments\": " + dump_json_spaced(call.arguments) + "}\n",
+        ids);
     ids.push_back(call_end_);
     text.clear();
   }

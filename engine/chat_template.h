@@ -66,7 +66,7 @@ class ChatTemplate {
   Family family_;
   int32_t im_start_, im_end_;
   int32_t call_begin_ = -1, call_end_ = -1;  // Qwen2.5
-  std::vector<int32_t> line_break_;  // between turns
+  std::vector<int32_t> line_break_;          // between turns
   std::vector<int32_t> stop_tokens_;
 };
 

@@ -28,7 +28,11 @@ PRAGMA user_version = 1;
 )";
 
 FileRecord read_file_row(const Statement& row, int at) {
-  return {row.text(at),     row.text(at + 1), row.text(at + 2), row.text(at + 3), static_cast<uint64_t>(row.integer(at + 4)),
+  return {row.text(at),
+          row.text(at + 1),
+          row.text(at + 2),
+          row.text(at + 3),
+          static_cast<uint64_t>(row.integer(at + 4)),
           row.integer(at + 5)};
 }
 
@@ -45,7 +49,8 @@ std::string numbered(const std::string& filename, int64_t n) {
 }
 
 [[noreturn]] void too_many(const std::string& what, const char* field) {
-  throw HttpError(400, "there are too many " + what + "; delete some that are not needed", "limit_exceeded", field);
+  throw HttpError(400, "there are too many " + what + "; delete some that are not needed", "limit_exceeded",
+                  field);
 }
 
 }  // namespace
@@ -95,7 +100,8 @@ void Catalog::add_file(const FileRecord& file) {
         static_cast<uint64_t>(sums.integer(1)) + file.bytes > kMaxAllFileBytes)
       too_many("files", "file");
   }
-  connection_->prepare("INSERT INTO file(id, filename, purpose, content, bytes, created) VALUES(?, ?, ?, ?, ?, ?)")
+  connection_
+      ->prepare("INSERT INTO file(id, filename, purpose, content, bytes, created) VALUES(?, ?, ?, ?, ?, ?)")
       .bind(1, file.id)
       .bind(2, file.filename)
       .bind(3, file.purpose)
@@ -132,7 +138,8 @@ bool Catalog::is_content_used(const std::string& content) {
 
 std::vector<StoreRecord> Catalog::stores() {
   const std::lock_guard lock(mutex_);
-  Statement rows = connection_->prepare("SELECT id, name, metadata, created, active FROM store ORDER BY rowid");
+  Statement rows =
+      connection_->prepare("SELECT id, name, metadata, created, active FROM store ORDER BY rowid");
   std::vector<StoreRecord> stores;
   while (rows.step()) stores.push_back(read_store_row(rows));
   return stores;
@@ -218,8 +225,10 @@ std::vector<StoreFile> Catalog::read_store_files(Statement& rows) {
 std::vector<StoreFile> Catalog::store_files(const std::string& store) {
   const std::lock_guard lock(mutex_);
   Statement rows = connection_->prepare(
-      "SELECT f.id, f.filename, f.purpose, f.content, f.bytes, f.created, s.store, s.path, s.attributes, s.batch, "
-      "s.created, s.status, s.code, s.message FROM store_file s JOIN file f ON f.id = s.file WHERE s.store = ? "
+      "SELECT f.id, f.filename, f.purpose, f.content, f.bytes, f.created, s.store, s.path, s.attributes, "
+      "s.batch, "
+      "s.created, s.status, s.code, s.message FROM store_file s JOIN file f ON f.id = s.file WHERE s.store = "
+      "? "
       "ORDER BY s.rowid");
   rows.bind(1, store);
   return read_store_files(rows);
@@ -228,7 +237,8 @@ std::vector<StoreFile> Catalog::store_files(const std::string& store) {
 std::optional<StoreFile> Catalog::store_file(const std::string& store, const std::string& file) {
   const std::lock_guard lock(mutex_);
   Statement rows = connection_->prepare(
-      "SELECT f.id, f.filename, f.purpose, f.content, f.bytes, f.created, s.store, s.path, s.attributes, s.batch, "
+      "SELECT f.id, f.filename, f.purpose, f.content, f.bytes, f.created, s.store, s.path, s.attributes, "
+      "s.batch, "
       "s.created, s.status, s.code, s.message FROM store_file s JOIN file f ON f.id = s.file "
       "WHERE s.store = ? AND s.file = ?");
   rows.bind(1, store).bind(2, file);
@@ -237,7 +247,8 @@ std::optional<StoreFile> Catalog::store_file(const std::string& store, const std
   return std::move(files.front());
 }
 
-void Catalog::attach(const std::string& store, const std::vector<Attachment>& files, const std::string& batch) {
+void Catalog::attach(const std::string& store, const std::vector<Attachment>& files,
+                     const std::string& batch) {
   const std::lock_guard lock(mutex_);
   Transaction transaction(*connection_);
   if (!batch.empty())
@@ -272,20 +283,24 @@ void Catalog::attach_in_transaction(const std::string& store, const std::vector<
     int64_t n = 1;
     {
       Statement same = connection_->prepare(
-          "SELECT count(*) FROM store_file s JOIN file f ON f.id = s.file WHERE s.store = ? AND f.filename = ?");
+          "SELECT count(*) FROM store_file s JOIN file f ON f.id = s.file WHERE s.store = ? AND f.filename = "
+          "?");
       same.bind(1, store).bind(2, filename);
       same.step();
       n += same.integer(0);
     }
     for (bool taken = true; taken; n += taken ? 1 : 0) {
-      Statement row = connection_->prepare("SELECT 1 FROM store_file WHERE store = ? AND path = ? AND file <> ?");
+      Statement row =
+          connection_->prepare("SELECT 1 FROM store_file WHERE store = ? AND path = ? AND file <> ?");
       row.bind(1, store).bind(2, numbered(filename, n)).bind(3, attachment.file);
       taken = row.step();
     }
-    connection_->prepare(
-        "INSERT INTO store_file(store, file, path, attributes, batch, created, status) "
-        "VALUES(?, ?, ?, ?, ?, ?, 'in_progress') ON CONFLICT(store, file) DO UPDATE SET "
-        "attributes = excluded.attributes, batch = excluded.batch, status = excluded.status, code = '', message = ''")
+    connection_
+        ->prepare(
+            "INSERT INTO store_file(store, file, path, attributes, batch, created, status) "
+            "VALUES(?, ?, ?, ?, ?, ?, 'in_progress') ON CONFLICT(store, file) DO UPDATE SET "
+            "attributes = excluded.attributes, batch = excluded.batch, status = excluded.status, code = '', "
+            "message = ''")
         .bind(1, store)
         .bind(2, attachment.file)
         .bind(3, numbered(filename, n))
@@ -304,7 +319,10 @@ bool Catalog::detach(const std::string& store, const std::string& file) {
     known.bind(1, store).bind(2, file);
     if (!known.step()) return false;
   }
-  connection_->prepare("DELETE FROM store_file WHERE store = ? AND file = ?").bind(1, store).bind(2, file).run();
+  connection_->prepare("DELETE FROM store_file WHERE store = ? AND file = ?")
+      .bind(1, store)
+      .bind(2, file)
+      .run();
   transaction.commit();
   return true;
 }
@@ -340,8 +358,10 @@ std::optional<BatchRecord> Catalog::batch(const std::string& store, const std::s
 
 void Catalog::cancel_batch(const std::string& store, const std::string& id) {
   const std::lock_guard lock(mutex_);
-  connection_->prepare(
-                 "UPDATE store_file SET status = 'cancelled' WHERE store = ? AND batch = ? AND status = 'in_progress'")
+  connection_
+      ->prepare(
+          "UPDATE store_file SET status = 'cancelled' WHERE store = ? AND batch = ? AND status = "
+          "'in_progress'")
       .bind(1, store)
       .bind(2, id)
       .run();

@@ -1,6 +1,6 @@
 // What clients have uploaded and what they made of it: one small SQLite database with the names of files, the
-// vector stores, and which file is in which store and how far it is. The truth that everything else is brought in
-// line with (stores.h). Thread-safe; other processes may use the same database.
+// vector stores, and which file is in which store and how far it is. The truth that everything else is
+// brought in line with (stores.h). Thread-safe; other processes may use the same database.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ class Statement;
 
 namespace lectern::server {
 
-inline constexpr size_t kMaxFiles = 10'000;       // uploaded, and in one store
+inline constexpr size_t kMaxFiles = 10'000;  // uploaded, and in one store
 inline constexpr uint64_t kMaxAllFileBytes = uint64_t{8} << 30;
 inline constexpr size_t kMaxStores = 256;
 

@@ -34,7 +34,8 @@ std::vector<ToolCall> calls_of(const Json& json) {
   if (!json.is_array() || json.size() > kMaxTools) fail("\"tool_calls\" must be an array");
   for (const Json& item : json) {
     const Json* function = item.is_object() ? Fields(item).find("function") : nullptr;
-    if (function == nullptr || !function->is_object()) fail("a tool call is {\"function\": {\"name\", \"arguments\"}}");
+    if (function == nullptr || !function->is_object())
+      fail("a tool call is {\"function\": {\"name\", \"arguments\"}}");
     ToolCall call;
     call.name = Fields(*function).text("name");
     if (const Json* arguments = Fields(*function).find("arguments")) call.arguments = *arguments;
@@ -60,7 +61,8 @@ AskRequest question_of(const ChatJob& job) {
   request.question = job.messages.back().content;
   for (size_t i = 0; i + 1 < job.messages.size(); ++i) {
     const ChatMessage& message = job.messages[i];
-    if (message.role == Role::kSystem || message.role == Role::kTool) continue;  // how answers are given is the agent's business
+    if (message.role == Role::kSystem || message.role == Role::kTool)
+      continue;  // how answers are given is the agent's business
     request.history.push_back(
         {message.role == Role::kUser ? LmMessage::Role::kUser : LmMessage::Role::kAssistant,
          message.content});
@@ -160,8 +162,7 @@ ChatResult PreparedChat::run(const std::function<void(std::string_view)>& on_tex
   if (job_.collection) {
     AskEvents events;
     events.on_text = pass_on;
-    Service::Asked asked =
-        service_->ask(*collection_, job_.model, question_, events, cancel, documents_);
+    Service::Asked asked = service_->ask(*collection_, job_.model, question_, events, cancel, documents_);
     result.files = files_;
     result.text = asked.answer.text;
     result.prompt_tokens = asked.answer.trace.prompt_tokens;
@@ -205,16 +206,16 @@ void PreparedChat::generate(ChatResult& result, const std::function<bool(std::st
     if (result.calls.empty() || job_.tools.parallel) parser.push(text);
     return !cancel.cancelled() && (result.calls.empty() || job_.tools.parallel);
   };
-  const GenerateResult done =
-      offered ? lease_->engine().generate(job_.generate, split, cancel)
-              : lease_->engine().generate(job_.generate, pass_on, cancel);
+  const GenerateResult done = offered ? lease_->engine().generate(job_.generate, split, cancel)
+                                      : lease_->engine().generate(job_.generate, pass_on, cancel);
   cancel.throw_if_cancelled();
   if (offered && (result.calls.empty() || job_.tools.parallel)) parser.finish();
   if (!offered) result.text = done.text;
   add_counts(result, done);
 }
 
-// Held to the form of a call: first the name is chosen, where there is a choice, then the arguments are written.
+// Held to the form of a call: first the name is chosen, where there is a choice, then the arguments are
+// written.
 void PreparedChat::generate_forced_call(ChatResult& result, const CancelToken& cancel,
                                         const ToolCallParser::OnCall& on_call) {
   const Engine& engine = lease_->engine();

@@ -39,7 +39,7 @@ struct ChatResult {
   int prompt_tokens = 0, cached_prompt_tokens = 0, new_tokens = 0;
   double seconds = 0;
   std::string model;
-  std::optional<Answer> answer;  // of a collection
+  std::optional<Answer> answer;         // of a collection
   std::map<int64_t, FileRecord> files;  // of a vector store's documents
 
   // What a client calls the document of a passage: the id and the name of its file.
@@ -48,8 +48,8 @@ struct ChatResult {
 
 // Splits "NAME/rag" and reads "collection".
 void read_model_name(const Fields& fields, ChatJob& job);
-// {"role", "content": text or [{"type": "text", "text"}], "tool_calls"}; throws HttpError(400) for other roles
-// and parts.
+// {"role", "content": text or [{"type": "text", "text"}], "tool_calls"}; throws HttpError(400) for other
+// roles and parts.
 std::vector<ChatMessage> read_messages(const Fields& fields);
 
 // Ready to run: what can be refused has been refused. Holds the model.
@@ -67,13 +67,14 @@ class PreparedChat {
  private:
   void generate(ChatResult& result, const std::function<bool(std::string_view)>& pass_on,
                 const CancelToken& cancel, const ToolCallParser::OnCall& on_call);
-  void generate_forced_call(ChatResult& result, const CancelToken& cancel, const ToolCallParser::OnCall& on_call);
+  void generate_forced_call(ChatResult& result, const CancelToken& cancel,
+                            const ToolCallParser::OnCall& on_call);
 
   Service* service_;
   ChatJob job_;
   std::string model_;
   std::shared_ptr<OpenCollection> collection_;  // of a question
-  std::optional<ModelHost::Lease> lease_;  // of a plain chat
+  std::optional<ModelHost::Lease> lease_;       // of a plain chat
   AskRequest question_;
   std::vector<int64_t> documents_;  // to which it is restricted; empty: all
   std::map<int64_t, FileRecord> files_;

@@ -39,7 +39,8 @@ AttributeFilter::AttributeFilter(const Json& json) : root_(read(json, 1)) {}
 size_t AttributeFilter::read(const Json& json, int depth) {
   if (depth > kMaxDepth) wrong("are nested deeper than " + std::to_string(kMaxDepth) + " levels");
   if (!json.is_object()) wrong("are objects with a \"type\"");
-  if (nodes_.size() >= kMaxConditions) wrong("have more than " + std::to_string(kMaxConditions) + " conditions");
+  if (nodes_.size() >= kMaxConditions)
+    wrong("have more than " + std::to_string(kMaxConditions) + " conditions");
   const Fields fields(json);
   Node node;
   const Json* type = fields.find("type");
@@ -48,7 +49,8 @@ size_t AttributeFilter::read(const Json& json, int depth) {
   nodes_.emplace_back();
   if (node.type == "and" || node.type == "or") {
     const Json* parts = fields.find("filters");
-    if (parts == nullptr || !parts->is_array() || parts->empty()) wrong("of type and, or need a list \"filters\"");
+    if (parts == nullptr || !parts->is_array() || parts->empty())
+      wrong("of type and, or need a list \"filters\"");
     for (const Json& part : *parts) node.children.push_back(read(part, depth + 1));
   } else {
     static constexpr std::string_view kTypes[] = {"eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"};
@@ -107,9 +109,8 @@ Json read_attributes(const Json* json, const char* field, bool only_texts) {
     const bool fits = value.is_string() ? value.get_ref<const std::string&>().size() <= kMaxValueBytes
                                         : !only_texts && (value.is_number() || value.is_boolean());
     if (!fits)
-      fail("has a value that is not " +
-           std::string(only_texts ? "a string" : "a string, number or boolean") + " of at most " +
-           std::to_string(kMaxValueBytes) + " bytes");
+      fail("has a value that is not " + std::string(only_texts ? "a string" : "a string, number or boolean") +
+           " of at most " + std::to_string(kMaxValueBytes) + " bytes");
   }
   return *json;
 }

@@ -1,5 +1,5 @@
-// Conditions on the attributes of files, as OpenAI writes them: {"type": "eq", "key", "value"} and so on, joined
-// by and, or. Immutable after construction, safe from any thread.
+// Conditions on the attributes of files, as OpenAI writes them: {"type": "eq", "key", "value"} and so on,
+// joined by and, or. Immutable after construction, safe from any thread.
 #pragma once
 
 #include <string>
@@ -37,8 +37,8 @@ class AttributeFilter {
   size_t root_ = 0;
 };
 
-// {"key": string, number or boolean}, at most 16, keys of at most 64 bytes, texts of at most 512. `only_texts`:
-// metadata. Throws HttpError(400) naming `field`. Null gives {}.
+// {"key": string, number or boolean}, at most 16, keys of at most 64 bytes, texts of at most 512.
+// `only_texts`: metadata. Throws HttpError(400) naming `field`. Null gives {}.
 Json read_attributes(const Json* json, const char* field, bool only_texts = false);
 
 }  // namespace lectern::server

@@ -105,10 +105,10 @@ std::string form_boundary(std::string_view content_type) {
   std::string name, value;
   while (take_parameter(rest, name, value)) {
     if (name != "boundary") continue;
-    const bool plain =
-        !value.empty() && value.size() <= 70 && value.back() != ' ' &&
-        value.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'()+_,-./:=? ") ==
-            std::string::npos;
+    const bool plain = !value.empty() && value.size() <= 70 && value.back() != ' ' &&
+                       value.find_first_not_of(
+                           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'()+_,-./:=? ") ==
+                           std::string::npos;
     if (!plain) wrong("its boundary has characters or a length that are not allowed");
     return value;
   }

@@ -1,6 +1,6 @@
-// multipart/form-data (RFC 7578), strict and bounded. We read it ourselves: the parser of Debian's cpp-httplib
-// matches regular expressions against lines of any length, which recurses once a character. Pure functions; what
-// they return points into the body.
+// multipart/form-data (RFC 7578), strict and bounded. We read it ourselves: the parser of Debian's
+// cpp-httplib matches regular expressions against lines of any length, which recurses once a character. Pure
+// functions; what they return points into the body.
 #pragma once
 
 #include <optional>
@@ -19,7 +19,8 @@ struct FormPart {
   std::string_view body;
 };
 
-// The boundary that a Content-Type names: 1 to 70 characters of those that RFC 2046 allows. Throws HttpError(400).
+// The boundary that a Content-Type names: 1 to 70 characters of those that RFC 2046 allows. Throws
+// HttpError(400).
 std::string form_boundary(std::string_view content_type);
 // The parts, in order. Throws HttpError(400) that says what is wrong.
 std::vector<FormPart> parse_form(std::string_view body, const std::string& boundary);

@@ -25,17 +25,14 @@ Json ollama_details(const std::string& id) {
     if (part.size() > 1 && part.front() == 'Q' && std::isdigit(static_cast<unsigned char>(part[1])))
       quantisation = part;
   }
-  return {{"parent_model", ""},       {"format", "gguf"},         {"family", "qwen2"},
-          {"families", Json::array({"qwen2"})}, {"parameter_size", size}, {"quantization_level", quantisation}};
+  return {{"parent_model", ""},     {"format", "gguf"},
+          {"family", "qwen2"},      {"families", Json::array({"qwen2"})},
+          {"parameter_size", size}, {"quantization_level", quantisation}};
 }
 
 Json ollama_tag(const std::string& name, const ModelInfo& model) {
-  return {{"name", name},
-          {"model", name},
-          {"modified_at", ollama_time(model.modified)},
-          {"size", model.bytes},
-          {"digest", ""},
-          {"details", ollama_details(model.id)}};
+  return {{"name", name},        {"model", name}, {"modified_at", ollama_time(model.modified)},
+          {"size", model.bytes}, {"digest", ""},  {"details", ollama_details(model.id)}};
 }
 
 }  // namespace lectern::server

@@ -13,8 +13,8 @@ Json page_of(const Call& call, std::vector<Json> items, size_t default_limit, si
   if (const std::string text = given("limit"); !text.empty()) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
     if (error != std::errc() || end != text.data() + text.size() || limit < 1 || limit > max_limit)
-      throw HttpError(400, "limit must be a whole number from 1 to " + std::to_string(max_limit), "invalid_value",
-                      "limit");
+      throw HttpError(400, "limit must be a whole number from 1 to " + std::to_string(max_limit),
+                      "invalid_value", "limit");
   }
   const std::string order = given("order");
   if (!order.empty() && order != "asc" && order != "desc")
@@ -22,9 +22,11 @@ Json page_of(const Call& call, std::vector<Json> items, size_t default_limit, si
   if (order != "asc") std::reverse(items.begin(), items.end());
   const auto place_of = [&](const char* name) {
     const std::string id = given(name);
-    const auto at = std::find_if(items.begin(), items.end(), [&](const Json& item) { return item["id"] == id; });
+    const auto at =
+        std::find_if(items.begin(), items.end(), [&](const Json& item) { return item["id"] == id; });
     if (!id.empty() && at == items.end())
-      throw HttpError(400, std::string(name) + " is not the id of an item in this list", "invalid_value", name);
+      throw HttpError(400, std::string(name) + " is not the id of an item in this list", "invalid_value",
+                      name);
     return id.empty() ? items.end() : at;
   };
   const auto before = place_of("before");

@@ -9,7 +9,10 @@ namespace lectern::server {
 namespace {
 
 Json text_part(const std::string& text, Json annotations) {
-  return {{"type", "output_text"}, {"text", text}, {"annotations", std::move(annotations)}, {"logprobs", Json::array()}};
+  return {{"type", "output_text"},
+          {"text", text},
+          {"annotations", std::move(annotations)},
+          {"logprobs", Json::array()}};
 }
 
 Json response_usage(const ChatResult& result) {
@@ -37,9 +40,9 @@ Json results_json(const ChatResult& result) {
 
 ResponseBuilder::ResponseBuilder(std::string id, const std::string& model, const Json& echo, OnEvent on_event)
     : on_event_(std::move(on_event)) {
-  response_ = {{"id", std::move(id)},    {"object", "response"},          {"created_at", unix_time()},
-               {"status", "in_progress"}, {"error", nullptr},              {"incomplete_details", nullptr},
-               {"model", model},          {"output", Json::array()},       {"usage", nullptr}};
+  response_ = {{"id", std::move(id)},     {"object", "response"},    {"created_at", unix_time()},
+               {"status", "in_progress"}, {"error", nullptr},        {"incomplete_details", nullptr},
+               {"model", model},          {"output", Json::array()}, {"usage", nullptr}};
   response_.update(echo);
 }
 
@@ -60,7 +63,8 @@ Json ResponseBuilder::place() const {
 
 void ResponseBuilder::begin_item(Json item) {
   item_id_ = item["id"].get<std::string>();
-  send("response.output_item.added", {{"output_index", response_["output"].size()}, {"item", std::move(item)}});
+  send("response.output_item.added",
+       {{"output_index", response_["output"].size()}, {"item", std::move(item)}});
 }
 
 void ResponseBuilder::end_item(Json item) {
@@ -146,12 +150,8 @@ void ResponseBuilder::end_text(const Json& annotations) {
 void ResponseBuilder::add_call(const ToolCall& call) {
   end_text(Json::array());
   const std::string call_id = new_id("call_"), arguments = dump_json(call.arguments);
-  Json item{{"type", "function_call"},
-            {"id", new_id("fc_")},
-            {"status", "in_progress"},
-            {"call_id", call_id},
-            {"name", call.name},
-            {"arguments", ""}};
+  Json item{{"type", "function_call"}, {"id", new_id("fc_")}, {"status", "in_progress"},
+            {"call_id", call_id},      {"name", call.name},   {"arguments", ""}};
   begin_item(item);
   Json event = place();
   event["delta"] = arguments;
@@ -180,7 +180,8 @@ void ResponseBuilder::complete(const ChatResult& result) {
 
 void ResponseBuilder::fail(const ErrorReply& error) {
   response_["status"] = "failed";
-  response_["error"] = {{"code", error.code.empty() ? "server_error" : error.code}, {"message", error.message}};
+  response_["error"] = {{"code", error.code.empty() ? "server_error" : error.code},
+                        {"message", error.message}};
   send_response("response.failed");
 }
 

@@ -1,5 +1,5 @@
-// A response as it grows, and the events that tell of it: whether it is streamed or not, it is built in one way.
-// Belongs to one request.
+// A response as it grows, and the events that tell of it: whether it is streamed or not, it is built in one
+// way. Belongs to one request.
 #pragma once
 
 #include <functional>

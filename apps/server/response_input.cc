@@ -25,7 +25,9 @@ std::string text_of(const Json* content, const std::string& where) {
   for (const Json& part : *content) {
     const std::string type = part.is_object() ? Fields(part).text_or("type", "") : "";
     if (type != "input_text" && type != "output_text" && type != "text")
-      wrong(where, where + " has a part that is not {\"type\": \"input_text\", \"text\"}: this model reads only text");
+      wrong(
+          where,
+          where + " has a part that is not {\"type\": \"input_text\", \"text\"}: this model reads only text");
     text += Fields(part).text_or("text", "");
   }
   return text;
@@ -88,7 +90,8 @@ void read_items(const Json* input, std::vector<ChatMessage>& turns) {
   }
 }
 
-void read_file_search(Service& service, const Json& tool, const std::string& where, ResponseRequest& request) {
+void read_file_search(Service& service, const Json& tool, const std::string& where,
+                      ResponseRequest& request) {
   const Fields fields(tool);
   if (request.searches) wrong(where, where + ": there can be one file_search");
   request.searches = true;
@@ -98,7 +101,9 @@ void read_file_search(Service& service, const Json& tool, const std::string& whe
   request.job.collection = store_view(service, ids.front()).collection->id;
   StoreQuery query = read_store_query(fields, 10);
   if (query.score_threshold > 0)
-    wrong(where, where + ": \"score_threshold\" is for /v1/vector_stores/ID/search; the agent judges passages itself");
+    wrong(
+        where,
+        where + ": \"score_threshold\" is for /v1/vector_stores/ID/search; the agent judges passages itself");
   if (fields.find("max_num_results") != nullptr) request.job.max_passages = query.max_results;
   request.job.filter = std::move(query.filter);
 }
@@ -121,7 +126,8 @@ void read_tools_into(Service& service, const Fields& fields, ResponseRequest& re
     }
   }
   if (request.searches && !functions.empty())
-    wrong("tools", "file_search and functions cannot be offered together: an answer from documents calls nothing");
+    wrong("tools",
+          "file_search and functions cannot be offered together: an answer from documents calls nothing");
   const Json* choice = fields.find("tool_choice");
   const Json given = choice != nullptr ? *choice : Json("auto");
   request.echo["tools"] = tools != nullptr ? *tools : Json::array();
@@ -151,15 +157,16 @@ void refuse_unsupported(const Fields& fields) {
 
 }  // namespace
 
-ResponseRequest read_response_request(Service& service, const Fields& fields, std::vector<ChatMessage> earlier) {
+ResponseRequest read_response_request(Service& service, const Fields& fields,
+                                      std::vector<ChatMessage> earlier) {
   refuse_unsupported(fields);
   ResponseRequest request;
   read_model_name(fields, request.job);
   request.turns = std::move(earlier);
   read_items(fields.find("input"), request.turns);
   request.job.generate = read_sampling(fields);
-  request.job.generate.max_new_tokens =
-      static_cast<int>(fields.integer("max_output_tokens", request.job.generate.max_new_tokens, 1, kMaxAnswerTokens));
+  request.job.generate.max_new_tokens = static_cast<int>(
+      fields.integer("max_output_tokens", request.job.generate.max_new_tokens, 1, kMaxAnswerTokens));
   const bool from_model_name = request.job.collection.has_value();
   read_tools_into(service, fields, request);
   request.searches = request.searches || from_model_name;
@@ -185,7 +192,8 @@ ResponseRequest read_response_request(Service& service, const Fields& fields, st
   echo["instructions"] = instructions.empty() ? Json(nullptr) : Json(instructions);
   const std::string previous = fields.text_or("previous_response_id", "");
   echo["previous_response_id"] = previous.empty() ? Json(nullptr) : Json(previous);
-  echo["max_output_tokens"] = fields.find("max_output_tokens") ? *fields.find("max_output_tokens") : Json(nullptr);
+  echo["max_output_tokens"] =
+      fields.find("max_output_tokens") ? *fields.find("max_output_tokens") : Json(nullptr);
   echo["temperature"] = request.job.generate.sampling.temperature;
   echo["top_p"] = request.job.generate.sampling.top_p;
   echo["parallel_tool_calls"] = fields.flag("parallel_tool_calls", true);

@@ -38,7 +38,8 @@ void upload(Call& call, Service& service, const std::vector<FormPart>& parts) {
                       "unsupported_parameter", "expires_after");
     }
   }
-  if (file == nullptr || !file->filename) throw HttpError(400, "the form has no \"file\"", "invalid_value", "file");
+  if (file == nullptr || !file->filename)
+    throw HttpError(400, "the form has no \"file\"", "invalid_value", "file");
   if (purpose != "assistants" && purpose != "user_data")
     throw HttpError(400, "\"purpose\" is assistants or user_data", "invalid_value", "purpose");
   if (file->body.empty()) throw HttpError(400, "the file is empty", "invalid_value", "file");
@@ -46,7 +47,8 @@ void upload(Call& call, Service& service, const std::vector<FormPart>& parts) {
 }
 
 void list(Call& call, Service& service) {
-  const std::string purpose = call.request.has_param("purpose") ? call.request.get_param_value("purpose") : "";
+  const std::string purpose =
+      call.request.has_param("purpose") ? call.request.get_param_value("purpose") : "";
   std::vector<Json> items;
   for (const FileRecord& file : service.stores().catalog().files())
     if (purpose.empty() || file.purpose == purpose) items.push_back(file_json(file));
@@ -64,7 +66,8 @@ void remove(Call& call, Service& service) {
 }  // namespace
 
 void add_file_routes(Router& router, Service& service) {
-  router.form("/v1/files", [&service](Call& call, const std::vector<FormPart>& parts) { upload(call, service, parts); });
+  router.form("/v1/files",
+              [&service](Call& call, const std::vector<FormPart>& parts) { upload(call, service, parts); });
   router.get("/v1/files", [&service](Call& call) { list(call, service); });
   router.get("/v1/files/([^/]+)",
              [&service](Call& call) { call.reply(file_json(file_of(service, call.path_part(1)))); });

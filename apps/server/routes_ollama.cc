@@ -116,7 +116,8 @@ void add_ollama_routes(Router& router, Service& service, const std::string& vers
     Json list = Json::array();
     for (const ModelInfo& model : service.models().list()) {
       list.push_back(ollama_tag(model.id, model));
-      if (!service.collections().empty()) list.push_back(ollama_tag(model.id + std::string(kRagSuffix), model));
+      if (!service.collections().empty())
+        list.push_back(ollama_tag(model.id + std::string(kRagSuffix), model));
     }
     call.reply({{"models", list}});
   });

@@ -10,9 +10,11 @@
 namespace lectern::server {
 namespace {
 
-// Qwen's chat template in Ollama's words, for people to read: the server has its own (engine/chat_template.h).
+// Qwen's chat template in Ollama's words, for people to read: the server has its own
+// (engine/chat_template.h).
 constexpr std::string_view kTemplate =
-    "{{- range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n";
+    "{{- range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end "
+    "}}<|im_start|>assistant\n";
 
 std::string model_name(const Fields& fields) {
   std::string name = fields.find("model") != nullptr ? fields.text("model") : fields.text("name");
@@ -31,7 +33,8 @@ void show(Call& call, Service& service, const Json& body) {
   const ModelEntry* entry = find_model(id);
   Json capabilities = Json::array({"completion"});
   if (!rag) capabilities.push_back("tools");
-  Json model_info{{"general.architecture", "qwen2"}, {"general.basename", id}, {"general.file_size", info.bytes}};
+  Json model_info{
+      {"general.architecture", "qwen2"}, {"general.basename", id}, {"general.file_size", info.bytes}};
   if (entry != nullptr) {
     model_info["general.name"] = entry->title;
     model_info["general.license"] = entry->licence;
@@ -101,8 +104,9 @@ void add_ollama_model_routes(Router& router, Service& service) {
   router.post("/api/pull", [](Call& call, const Json& body) { pull(call, body); });
   router.get("/api/ps", [&service](Call& call) { running(call, service); });
   router.remove("/api/delete", [](Call&) {
-    throw HttpError(403, "models are shared with other programs and are not deleted by a request; delete their "
-                         "files instead (lectern models lists them)",
+    throw HttpError(403,
+                    "models are shared with other programs and are not deleted by a request; delete their "
+                    "files instead (lectern models lists them)",
                     "forbidden");
   });
 }

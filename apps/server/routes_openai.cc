@@ -186,10 +186,12 @@ void chat_completion(Call& call, Service& service, const Json& body) {
   job.generate.grammar = grammar_of(fields);
   job.tools = read_tools(fields, ToolForm::kNested);
   for (const char* name : {"response_format", "tools"}) {
-    const bool given = name == std::string_view("tools") ? job.tools.offered() : job.generate.grammar != nullptr;
+    const bool given =
+        name == std::string_view("tools") ? job.tools.offered() : job.generate.grammar != nullptr;
     if (job.collection && given)
-      throw HttpError(400, "answers from documents have a form of their own: leave out \"" + std::string(name) + "\"",
-                      "unsupported_parameter", name);
+      throw HttpError(
+          400, "answers from documents have a form of their own: leave out \"" + std::string(name) + "\"",
+          "unsupported_parameter", name);
   }
   if (job.tools.offered() && job.generate.grammar)
     throw HttpError(400, "an answer follows \"response_format\" or calls \"tools\": leave out one of them",

@@ -35,10 +35,10 @@ void search(const Call& call, Service& service, const Json& body) {
   const Stopwatch watch;
   const std::vector<SearchHit> hits =
       collection->collection->search({.queries = {{query, 1.0}},
-                                     .limit = static_cast<int>(fields.integer("limit", 10, 1, 100)),
-                                     .sections = true,
-                                     .documents = {},
-                                     .follow_names = fields.flag("names", false)});
+                                      .limit = static_cast<int>(fields.integer("limit", 10, 1, 100)),
+                                      .sections = true,
+                                      .documents = {},
+                                      .follow_names = fields.flag("names", false)});
   std::vector<std::string> languages;
   for (const auto& [language, n] : collection->collection->stats().languages) languages.push_back(language);
   Json json{{"hits", Json::array()}};

@@ -1,4 +1,5 @@
-// /v1/responses: as OpenAI's clients expect it. With the file_search tool the agent answers from a vector store.
+// /v1/responses: as OpenAI's clients expect it. With the file_search tool the agent answers from a vector
+// store.
 #include <list>
 #include <map>
 
@@ -24,7 +25,8 @@ class KeptResponses {
     for (const ChatMessage& turn : entry.turns) bytes += turn.content.size();
     const std::lock_guard lock(mutex_);
     if (bytes > kMaxBytes) return;
-    while (!order_.empty() && (order_.size() >= kMaxEntries || bytes_ + bytes > kMaxBytes)) erase(order_.front());
+    while (!order_.empty() && (order_.size() >= kMaxEntries || bytes_ + bytes > kMaxBytes))
+      erase(order_.front());
     order_.push_back(id);
     entries_[id] = {std::move(entry), bytes};
     bytes_ += bytes;
@@ -35,8 +37,9 @@ class KeptResponses {
     const std::lock_guard lock(mutex_);
     const auto found = entries_.find(id);
     if (found == entries_.end())
-      throw HttpError(404, "there is no response \"" + id + "\": the last " + std::to_string(kMaxEntries) +
-                               " are kept until the server ends",
+      throw HttpError(404,
+                      "there is no response \"" + id + "\": the last " + std::to_string(kMaxEntries) +
+                          " are kept until the server ends",
                       "response_not_found", param);
     return found->second.first;
   }
@@ -101,7 +104,8 @@ void respond(Call& call, Service& service, const std::shared_ptr<KeptResponses>&
   std::vector<ChatMessage> earlier;
   if (const std::string previous = fields.text_or("previous_response_id", ""); !previous.empty())
     earlier = kept->find(previous, "previous_response_id").turns;
-  const auto request = std::make_shared<ResponseRequest>(read_response_request(service, fields, std::move(earlier)));
+  const auto request =
+      std::make_shared<ResponseRequest>(read_response_request(service, fields, std::move(earlier)));
   const auto chat = std::make_shared<PreparedChat>(service, request->job, call.cancel);
   const std::string shown = fields.text_or("model", "");
   const std::string model = shown.empty() ? chat->model() : shown;

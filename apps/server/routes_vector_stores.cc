@@ -1,5 +1,5 @@
-// /v1/vector_stores: collections as OpenAI's clients expect them. Those that clients make are theirs to change; the
-// folders that are served can be listed and searched.
+// /v1/vector_stores: collections as OpenAI's clients expect them. Those that clients make are theirs to
+// change; the folders that are served can be listed and searched.
 #include "apps/common/reports.h"
 #include "apps/server/ids.h"
 #include "apps/server/page_of.h"
@@ -39,8 +39,8 @@ Json store_json(Service& service, const StoreView& view) {
   uint64_t bytes = 0;
   for (const StoreFile& file : files) bytes += file.file.bytes;
   const Json counts = counts_json(files);
-  const bool busy = view.read_only() ? service.jobs().running(view.collection->id).has_value()
-                                     : counts["in_progress"] != 0;
+  const bool busy =
+      view.read_only() ? service.jobs().running(view.collection->id).has_value() : counts["in_progress"] != 0;
   const int64_t created = view.record ? view.record->created : 0;
   return {{"id", view.collection->id},
           {"object", "vector_store"},
@@ -82,7 +82,8 @@ void refuse_unsupported(const Fields& fields) {
 
 std::string name_of(const Fields& fields, const std::string& otherwise) {
   const std::string name = fields.text_or("name", otherwise);
-  if (name.size() > kMaxNameBytes) wrong("name", "is longer than " + std::to_string(kMaxNameBytes) + " bytes");
+  if (name.size() > kMaxNameBytes)
+    wrong("name", "is longer than " + std::to_string(kMaxNameBytes) + " bytes");
   return name;
 }
 
@@ -96,7 +97,8 @@ std::vector<Attachment> attachments_of(const Fields& fields) {
     for (const Json& item : *list) {
       if (!item.is_object()) wrong("files", "are objects with a \"file_id\"");
       refuse_unsupported(Fields(item));
-      files.push_back({Fields(item).text("file_id"), read_attributes(Fields(item).find("attributes"), "files")});
+      files.push_back(
+          {Fields(item).text("file_id"), read_attributes(Fields(item).find("attributes"), "files")});
     }
   }
   return files;
@@ -106,8 +108,8 @@ std::vector<Attachment> attachments_of(const Fields& fields) {
 StoreView own_store(Service& service, const std::string& id) {
   StoreView view = store_view(service, id);
   if (view.read_only())
-    throw HttpError(403, "\"" + id + "\" is a folder that is served: its files are changed there", "read_only",
-                    "vector_store_id");
+    throw HttpError(403, "\"" + id + "\" is a folder that is served: its files are changed there",
+                    "read_only", "vector_store_id");
   return view;
 }
 
@@ -172,8 +174,8 @@ void add_file(Call& call, Service& service, const Json& body) {
   const Fields fields(body);
   refuse_unsupported(fields);
   const std::string id = fields.text("file_id");
-  service.stores().catalog().attach(
-      view.record->id, {{id, read_attributes(fields.find("attributes"), "attributes")}}, "");
+  service.stores().catalog().attach(view.record->id,
+                                    {{id, read_attributes(fields.find("attributes"), "attributes")}}, "");
   service.sync_store(view.record->id);
   reply_polled(call, file_json(file_in(service, view, id)));
 }
@@ -201,17 +203,21 @@ void file_content(Call& call, Service& service) {
   for (const auto& [document, known] : searchable_files(service, view, nullptr))
     if (known.file.id == file.file.id)
       data.push_back({{"type", "text"}, {"text", view.collection->collection->text(document)}});
-  call.reply({{"object", "vector_store.file_content.page"}, {"data", data}, {"has_more", false}, {"next_page", nullptr}});
+  call.reply({{"object", "vector_store.file_content.page"},
+              {"data", data},
+              {"has_more", false},
+              {"next_page", nullptr}});
 }
 
 Json batch_json(Service& service, const StoreView& view, const std::string& id) {
   const auto batch = service.stores().catalog().batch(view.record->id, id);
-  if (!batch) throw HttpError(404, "there is no batch \"" + id + "\" in this vector store", "batch_not_found");
+  if (!batch)
+    throw HttpError(404, "there is no batch \"" + id + "\" in this vector store", "batch_not_found");
   const Json counts = counts_json(files_of(service, view), id);
-  const std::string status = counts["in_progress"] != 0                                  ? "in_progress"
-                             : counts["cancelled"] != 0                                  ? "cancelled"
+  const std::string status = counts["in_progress"] != 0                                     ? "in_progress"
+                             : counts["cancelled"] != 0                                     ? "cancelled"
                              : counts["failed"] != 0 && counts["failed"] == counts["total"] ? "failed"
-                                                                                         : "completed";
+                                                                                            : "completed";
   return {{"id", id},
           {"object", "vector_store.file_batch"},
           {"created_at", batch->created},

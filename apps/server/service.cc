@@ -105,7 +105,8 @@ std::shared_ptr<OpenCollection> Service::collection(const std::string& id) const
 }
 
 Stores& Service::stores() const {
-  if (!stores_) throw HttpError(503, "uploads cannot be kept here; the server said why when it started", "no_stores");
+  if (!stores_)
+    throw HttpError(503, "uploads cannot be kept here; the server said why when it started", "no_stores");
   return *stores_;
 }
 
@@ -115,7 +116,8 @@ std::shared_ptr<OpenCollection> Service::open_store(const std::string& id) {
     if (collection->id == id) return collection;
   const auto record = stores().catalog().store(id);
   if (!record)
-    throw HttpError(404, "there is no vector store \"" + id + "\"", "vector_store_not_found", "vector_store_id");
+    throw HttpError(404, "there is no vector store \"" + id + "\"", "vector_store_not_found",
+                    "vector_store_id");
   auto opened = std::make_shared<OpenCollection>();
   opened->id = id;
   opened->name = record->name.empty() ? id : record->name;
@@ -157,7 +159,8 @@ DocumentInfo Service::document(const OpenCollection& collection, const std::stri
 
 Job Service::index(const std::shared_ptr<OpenCollection>& collection) {
   if (collection->is_store)
-    throw HttpError(400, "this collection has no folder: add files by /v1/vector_stores/ID/files", "no_folders");
+    throw HttpError(400, "this collection has no folder: add files by /v1/vector_stores/ID/files",
+                    "no_folders");
   if (collection->folders.empty())
     throw HttpError(400, "the folders of this collection are not there any more", "no_folders");
   return jobs_.start(collection->id, [collection](const ProgressFn& progress, const CancelToken& cancel) {

@@ -33,7 +33,7 @@ struct OpenCollection {
   std::vector<std::filesystem::path> folders;  // empty: of an index whose folders are gone
   std::filesystem::path database;
   std::unique_ptr<Collection> collection;
-  bool is_store = false;             // made by a client (stores.h): it has no folders
+  bool is_store = false;  // made by a client (stores.h): it has no folders
   std::atomic<bool> deleted{false};
 };
 
@@ -57,7 +57,8 @@ class Service {
 
   // Uploads and what was made of them. Throws HttpError(503) when their folder cannot be used.
   Stores& stores() const;
-  // Opens the collection of a store of the catalog unless it is open, and reads in the background what is new.
+  // Opens the collection of a store of the catalog unless it is open, and reads in the background what is
+  // new.
   std::shared_ptr<OpenCollection> sync_store(const std::string& id);
   // Off the list; its database goes when nobody uses it any more.
   void drop_store(const std::string& id);

@@ -15,7 +15,8 @@ constexpr size_t kMaxQueryBytes = 8 << 10;
 
 StoreQuery read_store_query(const Fields& fields, int default_results) {
   StoreQuery query;
-  query.max_results = static_cast<int>(fields.integer("max_num_results", default_results, 1, kMaxSearchResults));
+  query.max_results =
+      static_cast<int>(fields.integer("max_num_results", default_results, 1, kMaxSearchResults));
   if (const Json* filters = fields.find("filters")) query.filter.emplace(*filters);
   if (const Json* ranking = fields.find("ranking_options")) {
     if (!ranking->is_object())
@@ -40,12 +41,14 @@ Json search_results(Service& service, const StoreView& view, const StoreQuery& q
   std::string words;
   for (const std::string& text : query.texts) words += text + "\n";
   std::vector<std::string> languages;
-  for (const auto& [language, n] : view.collection->collection->stats().languages) languages.push_back(language);
+  for (const auto& [language, n] : view.collection->collection->stats().languages)
+    languages.push_back(language);
   for (const SearchHit& hit : view.collection->collection->search(request)) {
     const double score = std::clamp(hit.score, 0.0, 1.0);
     const auto found = std::lower_bound(files.begin(), files.end(), hit.passage.document_id,
                                         [](const auto& entry, int64_t id) { return entry.first < id; });
-    if (score < query.score_threshold || found == files.end() || found->first != hit.passage.document_id) continue;
+    if (score < query.score_threshold || found == files.end() || found->first != hit.passage.document_id)
+      continue;
     Json content = Json::array();
     content.push_back({{"type", "text"}, {"text", hit.passage.text}});
     results.push_back({{"file_id", found->second.file.id},

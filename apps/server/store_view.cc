@@ -26,7 +26,8 @@ StoreView store_view(Service& service, const std::string& id) {
     if (collection->id == id && !collection->is_store) return {collection, std::nullopt};
   auto record = service.stores().catalog().store(id);
   if (!record)
-    throw HttpError(404, "there is no vector store \"" + id + "\"", "vector_store_not_found", "vector_store_id");
+    throw HttpError(404, "there is no vector store \"" + id + "\"", "vector_store_not_found",
+                    "vector_store_id");
   for (auto& collection : service.collections())
     if (collection->id == id) return {collection, std::move(record)};
   return {service.sync_store(id), std::move(record)};  // another server on this machine made it
@@ -34,7 +35,8 @@ StoreView store_view(Service& service, const std::string& id) {
 
 std::vector<StoreView> store_views(Service& service) {
   std::vector<StoreView> views;
-  for (const StoreRecord& record : service.stores().catalog().stores()) views.push_back(store_view(service, record.id));
+  for (const StoreRecord& record : service.stores().catalog().stores())
+    views.push_back(store_view(service, record.id));
   for (auto& collection : service.collections())
     if (!collection->is_store) views.push_back({collection, std::nullopt});
   return views;
@@ -64,7 +66,8 @@ std::vector<std::pair<int64_t, StoreFile>> searchable_files(Service& service, co
       if (found == by_path.end()) continue;
       file = found->second;
     }
-    if (filter == nullptr || filter->matches(file.attributes)) files.emplace_back(document.id, std::move(file));
+    if (filter == nullptr || filter->matches(file.attributes))
+      files.emplace_back(document.id, std::move(file));
   }
   std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   return files;

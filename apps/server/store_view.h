@@ -26,8 +26,8 @@ std::vector<StoreView> store_views(Service& service);
 // Of a folder its documents, whose ids are those of /lectern/collections/ID/documents.
 std::vector<StoreFile> files_of(Service& service, const StoreView& view);
 
-// The documents of files that are ready, and match the filter unless it is null, with their files, by the ids of
-// documents.
+// The documents of files that are ready, and match the filter unless it is null, with their files, by the ids
+// of documents.
 std::vector<std::pair<int64_t, StoreFile>> searchable_files(Service& service, const StoreView& view,
                                                             const AttributeFilter* filter);
 

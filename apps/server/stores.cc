@@ -37,18 +37,22 @@ std::string plain_extension(const std::string& filename) {
   std::string extension = fs::path(filename).extension().string();
   if (extension.size() < 2 || extension.size() > 12) return "";
   for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return extension.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789", 1) == std::string::npos ? extension : "";
+  return extension.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789", 1) == std::string::npos
+             ? extension
+             : "";
 }
 
 std::string_view error_code_of(ErrorCode code) {
   if (code == ErrorCode::kUnsupported) return "unsupported_file";
-  return code == ErrorCode::kCorrupt || code == ErrorCode::kResourceExhausted ? "invalid_file" : "server_error";
+  return code == ErrorCode::kCorrupt || code == ErrorCode::kResourceExhausted ? "invalid_file"
+                                                                              : "server_error";
 }
 
 }  // namespace
 
 std::string clean_filename(std::string_view name) {
-  if (const size_t slash = name.find_last_of("/\\"); slash != std::string_view::npos) name.remove_prefix(slash + 1);
+  if (const size_t slash = name.find_last_of("/\\"); slash != std::string_view::npos)
+    name.remove_prefix(slash + 1);
   std::string clean;
   for (const char c : utf8::repair(name))
     if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F) clean += c;
@@ -70,9 +74,11 @@ void Stores::remove_orphans() {
     return !error && fs::file_time_type::clock::now() - time > kOrphanAge;
   };
   for (const auto& entry : fs::directory_iterator(folder_ / "files", error))
-    if (!catalog_.is_content_used(entry.path().filename().string()) && is_old(entry)) fs::remove(entry.path(), error);
+    if (!catalog_.is_content_used(entry.path().filename().string()) && is_old(entry))
+      fs::remove(entry.path(), error);
   for (const auto& entry : fs::directory_iterator(folder_ / "stores", error)) {
-    if (entry.path().extension() != kExtension || catalog_.store(entry.path().stem().string()) || !is_old(entry))
+    if (entry.path().extension() != kExtension || catalog_.store(entry.path().stem().string()) ||
+        !is_old(entry))
       continue;
     try {
       delete_collection(entry.path());
@@ -114,7 +120,8 @@ std::optional<std::vector<std::string>> Stores::remove_file(const std::string& i
   if (!file) return std::nullopt;
   auto stores = catalog_.remove_file(id);
   std::error_code error;
-  if (stores && !catalog_.is_content_used(file->content)) fs::remove(folder_ / "files" / file->content, error);
+  if (stores && !catalog_.is_content_used(file->content))
+    fs::remove(folder_ / "files" / file->content, error);
   return stores;
 }
 

@@ -1,6 +1,7 @@
-// Uploaded files and the vector stores made of them, on disk below one folder: the catalog, the bytes of files by
-// the hash of their content, and one collection's database a store. No name of these comes from a client. The
-// catalog is changed first; the rest follows, and what a kill left undone is done at the next start. Thread-safe.
+// Uploaded files and the vector stores made of them, on disk below one folder: the catalog, the bytes of
+// files by the hash of their content, and one collection's database a store. No name of these comes from a
+// client. The catalog is changed first; the rest follows, and what a kill left undone is done at the next
+// start. Thread-safe.
 #pragma once
 
 #include <filesystem>
@@ -29,9 +30,10 @@ class Stores {
   std::optional<std::vector<std::string>> remove_file(const std::string& id);
 
   std::filesystem::path database(const std::string& store) const;
-  // Brings the store's collection in line with the catalog: documents of files that are gone go, and files that
-  // are in_progress are read. Throws Error(kCancelled).
-  void sync(const std::string& store, Collection& collection, const ProgressFn& progress, const CancelToken& cancel);
+  // Brings the store's collection in line with the catalog: documents of files that are gone go, and files
+  // that are in_progress are read. Throws Error(kCancelled).
+  void sync(const std::string& store, Collection& collection, const ProgressFn& progress,
+            const CancelToken& cancel);
 
  private:
   void remove_orphans();

@@ -19,8 +19,8 @@ constexpr size_t kMaxNameBytes = 64;
 
 bool is_name(const std::string& name) {
   return !name.empty() && name.size() <= kMaxNameBytes && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-           c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
   });
 }
 
@@ -38,8 +38,7 @@ Tool read_tool(const Json& json, size_t i, ToolForm form) {
   const Json& from = form == ToolForm::kNested ? *nested : json;
   Tool tool;
   tool.name = text_at(from, "name");
-  if (!is_name(tool.name))
-    wrong_tool(i, "needs a name of 1 to 64 letters, digits, '_', '-' and '.'");
+  if (!is_name(tool.name)) wrong_tool(i, "needs a name of 1 to 64 letters, digits, '_', '-' and '.'");
   Json function{{"name", tool.name}};
   if (const auto text = from.find("description"); text != from.end() && !text->is_null()) {
     if (!text->is_string()) wrong_tool(i, "has a description that is not a string");
@@ -75,7 +74,8 @@ void read_choice(const Json* choice, ToolForm form, ToolSet& set) {
       const auto function = choice->find("function");
       named = function == choice->end() ? nullptr : &*function;
     }
-    if (!choice->is_object() || text_at(*choice, "type") != "function" || named == nullptr || !named->is_object())
+    if (!choice->is_object() || text_at(*choice, "type") != "function" || named == nullptr ||
+        !named->is_object())
       wrong_choice("is none, auto, required, or names a function");
     set.choice = ToolSet::Choice::kNamed;
     set.named = text_at(*named, "name");
@@ -99,7 +99,8 @@ std::string_view without_end_space(std::string_view text) {
 }  // namespace
 
 const Tool* ToolSet::find(std::string_view name) const {
-  const auto at = std::find_if(tools.begin(), tools.end(), [&](const Tool& tool) { return tool.name == name; });
+  const auto at =
+      std::find_if(tools.begin(), tools.end(), [&](const Tool& tool) { return tool.name == name; });
   return at == tools.end() ? nullptr : &*at;
 }
 
@@ -112,8 +113,8 @@ ToolSet read_tools(const Fields& fields, ToolForm form) {
 
 ToolSet read_tools(const Json& tools, const Json* choice, bool parallel, ToolForm form) {
   if (!tools.is_array() || tools.size() > kMaxTools)
-    throw HttpError(400, "\"tools\" must be an array of at most " + std::to_string(kMaxTools), "invalid_value",
-                    "tools");
+    throw HttpError(400, "\"tools\" must be an array of at most " + std::to_string(kMaxTools),
+                    "invalid_value", "tools");
   ToolSet set;
   set.parallel = parallel;
   size_t bytes = 0;
@@ -148,7 +149,8 @@ std::optional<ToolCall> parse_tool_call(std::string_view text, const ToolSet& to
     ToolCall call;
     call.name = text_at(json, "name");
     const auto arguments = json.find("arguments");
-    if (tools.find(call.name) == nullptr || arguments == json.end() || !arguments->is_object()) return std::nullopt;
+    if (tools.find(call.name) == nullptr || arguments == json.end() || !arguments->is_object())
+      return std::nullopt;
     call.arguments = *arguments;
     return call;
   } catch (const Error&) {

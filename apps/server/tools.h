@@ -28,7 +28,7 @@ struct ToolSet {
   enum class Choice { kNone, kAuto, kRequired, kNamed };
   std::vector<Tool> tools;
   Choice choice = Choice::kAuto;
-  std::string named;  // kNamed
+  std::string named;     // kNamed
   bool parallel = true;  // more than one call in an answer
 
   bool offered() const { return !tools.empty() && choice != Choice::kNone; }
@@ -36,11 +36,12 @@ struct ToolSet {
   const Tool* find(std::string_view name) const;
 };
 
-// How a request writes a tool: {"type", "function": {"name", ...}} (chat), or {"type", "name", ...} (responses).
+// How a request writes a tool: {"type", "function": {"name", ...}} (chat), or {"type", "name", ...}
+// (responses).
 enum class ToolForm { kNested, kFlat };
 
-// Of "tools", "tool_choice" and "parallel_tool_calls". Throws HttpError(400) that names tools[i]; a schema that
-// cannot be held to is refused where a call is forced.
+// Of "tools", "tool_choice" and "parallel_tool_calls". Throws HttpError(400) that names tools[i]; a schema
+// that cannot be held to is refused where a call is forced.
 ToolSet read_tools(const Fields& fields, ToolForm form);
 // The same of tools that have been taken out of the request.
 ToolSet read_tools(const Json& tools, const Json* choice, bool parallel, ToolForm form);
@@ -48,11 +49,12 @@ ToolSet read_tools(const Json& tools, const Json* choice, bool parallel, ToolFor
 // What the arguments must look like. Throws Error as Grammar::from_json_schema.
 std::shared_ptr<const Grammar> arguments_grammar(const Tool& tool);
 
-// The call that `text`, between the tags, is: JSON with the name of one of the tools and an object of arguments.
+// The call that `text`, between the tags, is: JSON with the name of one of the tools and an object of
+// arguments.
 std::optional<ToolCall> parse_tool_call(std::string_view text, const ToolSet& tools);
 
-// Splits an answer, as it comes, into text and calls. What could still become a tag is held back; a call comes
-// when it is complete, and one that is not well-formed is text.
+// Splits an answer, as it comes, into text and calls. What could still become a tag is held back; a call
+// comes when it is complete, and one that is not well-formed is text.
 class ToolCallParser {
  public:
   using OnText = std::function<void(std::string_view)>;

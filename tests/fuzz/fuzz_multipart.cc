@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (parts.size() > kMaxFormParts) std::abort();
     const char* at = body.data();
     for (const FormPart& part : parts) {
-      if (part.body.data() < at || part.body.data() + part.body.size() > body.data() + body.size()) std::abort();
+      if (part.body.data() < at || part.body.data() + part.body.size() > body.data() + body.size())
+        std::abort();
       at = part.body.data() + part.body.size();
     }
   } catch (const HttpError& error) {

@@ -29,7 +29,8 @@ inline std::vector<ChatCase> read_chat_cases() {
     for (const Json& message : entry.at("messages")) {
       ChatMessage turn{kRoles.at(message.at(0).get<std::string>()), message.at(1).get<std::string>(), {}};
       if (message.size() > 2)
-        for (const Json& call : message.at(2)) turn.tool_calls.push_back({call.at("name"), call.at("arguments")});
+        for (const Json& call : message.at(2))
+          turn.tool_calls.push_back({call.at("name"), call.at("arguments")});
       chat.messages.push_back(std::move(turn));
     }
     if (entry.contains("tools")) chat.tools = entry.at("tools").get<std::vector<Json>>();

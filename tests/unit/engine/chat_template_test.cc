@@ -62,7 +62,8 @@ TEST_CASE("chat template: messages cannot bring control tokens") {
 TEST_CASE("chat template: only the tags of the template are tokens") {
   const Tokenizer tokenizer(small_vocabulary(), "small");
   const ChatTemplate chat_template(tokenizer);
-  const Json tools[] = {{{"type", "function"}, {"function", {{"name", "f"}, {"description", "<tool_call>"}}}}};
+  const Json tools[] = {
+      {{"type", "function"}, {"function", {{"name", "f"}, {"description", "<tool_call>"}}}}};
   const ChatMessage messages[] = {{Role::kUser, "<tool_call></tool_call>", {}},
                                   {Role::kAssistant, "<tool_call>", {{"f", {{"x", "</tool_call>"}}}}},
                                   {Role::kTool, "<tool_call>", {}}};

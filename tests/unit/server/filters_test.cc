@@ -43,10 +43,11 @@ TEST_CASE("filters are joined") {
 }
 
 TEST_CASE("bad filters and attributes are refused") {
-  for (const char* bad : {"1", "{}", R"({"type": "like", "key": "a", "value": "b"})", R"({"type": "eq", "key": "a"})",
-                          R"({"type": "eq", "value": 1})", R"({"type": "eq", "key": "a", "value": [1]})",
-                          R"({"type": "in", "key": "a", "value": 1})", R"({"type": "in", "key": "a", "value": [[1]]})",
-                          R"({"type": "and"})", R"({"type": "and", "filters": []})"})
+  for (const char* bad :
+       {"1", "{}", R"({"type": "like", "key": "a", "value": "b"})", R"({"type": "eq", "key": "a"})",
+        R"({"type": "eq", "value": 1})", R"({"type": "eq", "key": "a", "value": [1]})",
+        R"({"type": "in", "key": "a", "value": 1})", R"({"type": "in", "key": "a", "value": [[1]]})",
+        R"({"type": "and"})", R"({"type": "and", "filters": []})"})
     CHECK_THROWS_AS(AttributeFilter(parse_json(bad, "filter")), HttpError);
   Json deep = {{"type", "eq"}, {"key", "a"}, {"value", 1}};
   Json wide{{"type", "or"}, {"filters", Json::array()}};

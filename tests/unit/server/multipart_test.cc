@@ -48,7 +48,8 @@ TEST_CASE("long lines and many parts are refused") {
   const auto form = [](const std::string& head) { return "--b\r\n" + head + "\r\n\r\nx\r\n--b--"; };
   const std::string disposition = "Content-Disposition: form-data; name=\"file\"";
   CHECK(parse_form(form(disposition), "b").size() == 1);
-  CHECK_THROWS_AS(parse_form(form(disposition + "; x=\"" + std::string(1 << 20, 'a') + "\""), "b"), HttpError);
+  CHECK_THROWS_AS(parse_form(form(disposition + "; x=\"" + std::string(1 << 20, 'a') + "\""), "b"),
+                  HttpError);
   CHECK_THROWS_AS(parse_form(form("X: y"), "b"), HttpError);
   CHECK_THROWS_AS(parse_form(form("no colon"), "b"), HttpError);
   CHECK_THROWS_AS(parse_form(form(disposition + "\r\n" + disposition), "b"), HttpError);

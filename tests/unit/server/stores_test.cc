@@ -37,7 +37,8 @@ TEST_CASE("a client's filename is only a name") {
 TEST_CASE("the same bytes are stored once and go with their last file") {
   const TempFolder folder;
   Stores stores(folder.path());
-  const FileRecord a = stores.upload("a.md", "assistants", "text"), b = stores.upload("b.md", "assistants", "text");
+  const FileRecord a = stores.upload("a.md", "assistants", "text"),
+                   b = stores.upload("b.md", "assistants", "text");
   CHECK(a.id != b.id);
   CHECK(n_entries(folder.path() / "files") == 1);
   CHECK(stores.content(a) == "text");

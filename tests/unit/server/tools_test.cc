@@ -51,7 +51,8 @@ TEST_CASE("tools are read and checked") {
   CHECK(dump_json(set.tools[1].parameters) == R"({"type":"object","properties":{}})");
   CHECK_FALSE(tools_of(Json::array({tool("a")}), "none").offered());
   CHECK(tools_of(Json::array({tool("a")}), "required").forced());
-  CHECK(tools_of(Json::array({tool("a"), tool("b")}), {{"type", "function"}, {"function", {{"name", "b"}}}}).named == "b");
+  CHECK(tools_of(Json::array({tool("a"), tool("b")}), {{"type", "function"}, {"function", {{"name", "b"}}}})
+            .named == "b");
 
   CHECK(param_of(Json::array({tool("a"), tool("a")})) == "tools[1]");
   CHECK(param_of(Json::array({tool("two words")})) == "tools[0]");
@@ -59,7 +60,8 @@ TEST_CASE("tools are read and checked") {
   CHECK(param_of(Json::array({1})) == "tools[0]");
   CHECK(param_of(Json::array({tool("a", {{"type", "string"}})})) == "tools[0]");
   CHECK(param_of(Json::array({tool("a")}), "sometimes") == "tool_choice");
-  CHECK(param_of(Json::array({tool("a")}), {{"type", "function"}, {"function", {{"name", "b"}}}}) == "tool_choice");
+  CHECK(param_of(Json::array({tool("a")}), {{"type", "function"}, {"function", {{"name", "b"}}}}) ==
+        "tool_choice");
   CHECK(param_of(Json::array(), "required") == "tool_choice");
   const Json odd = {{"type", "object"}, {"properties", {{"x", {{"$ref", "#"}}}}}};
   CHECK(param_of(Json::array({tool("a", odd)})).empty());  // the model is told; nothing is held to it
@@ -89,8 +91,9 @@ TEST_CASE("an answer is split into text and calls wherever it is cut") {
 }
 
 TEST_CASE("what is no call of a known tool is text") {
-  for (const std::string body : {"{\"name\": \"f\", \"arguments\": {", "{\"name\": \"h\", \"arguments\": {}}", "[]", "",
-                                 "{\"name\": \"f\"}", "{\"name\": \"f\", \"arguments\": [1]}", "{\"name\": 1, \"arguments\": {}}"}) {
+  for (const std::string body :
+       {"{\"name\": \"f\", \"arguments\": {", "{\"name\": \"h\", \"arguments\": {}}", "[]", "",
+        "{\"name\": \"f\"}", "{\"name\": \"f\", \"arguments\": [1]}", "{\"name\": 1, \"arguments\": {}}"}) {
     const std::string whole = "x <tool_call>" + body + "</tool_call> y";
     for (const size_t n : {1, 5, 1000}) {
       const Split out = split(whole, n);
