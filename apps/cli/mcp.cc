@@ -38,7 +38,7 @@ int mcp(Program& program, const Options& options) {
   say_what_is_served(program, service);
   if (!options.no_index) {
     for (const auto& collection : service.collections())
-      if (!collection->folders.empty()) service.index(*collection);
+      if (!collection->folders.empty()) service.index(collection);
   }
   server::ServiceTools tools(service);
   const lectern::mcp::Protocol protocol(tools, LECTERN_VERSION);

@@ -14,7 +14,7 @@ std::string text_of(const Json& content) {
   std::string text;
   if (content.is_array()) {
     for (const Json& part : content) {
-      if (!part.is_object() || part.value("type", "") != "text" || !part.contains("text") ||
+      if (!part.is_object() || !part.contains("type") || part["type"] != "text" || !part.contains("text") ||
           !part["text"].is_string())
         throw HttpError(400,
                         "a part of a message is {\"type\": \"text\", \"text\"}: this model reads only text",

@@ -74,7 +74,10 @@ int64_t Fields::integer(const char* name, int64_t otherwise, int64_t least, int6
       "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most);
   if (value->is_number_unsigned() && value->get<uint64_t>() > static_cast<uint64_t>(INT64_MAX))
     wrong(name, range);
-  if (!value->is_number_integer()) wrong(name, range);
+  // 3.0 is a whole number, too; a double holds all those of less than 2^53.
+  const double real = value->is_number_float() ? value->get<double>() : 0.5;
+  const bool is_whole = real == std::floor(real) && std::abs(real) < 9007199254740992.0;
+  if (!value->is_number_integer() && !is_whole) wrong(name, range);
   const auto number = value->get<int64_t>();
   if (number < least || number > most) wrong(name, range);
   return number;

@@ -28,6 +28,50 @@ void localize(Json& schema, std::set<std::string>& names) {
   }
 }
 
+Json media(const std::string& type, Json schema) {
+  Json content;
+  content[type]["schema"] = std::move(schema);
+  return content;
+}
+
+Json take(Json& object, const char* key) {
+  if (!object.contains(key)) return nullptr;
+  Json value = object[key];
+  object.erase(key);
+  return value;
+}
+
+void write_out_response(Json& response) {
+  Json content = Json::object();
+  if (Json schema = take(response, "json"); !schema.is_null())
+    content.update(media("application/json", std::move(schema)));
+  if (!take(response, "events").is_null()) content["text/event-stream"] = Json::object();
+  if (const Json type = take(response, "text"); !type.is_null())
+    content.update(media(type.get<std::string>(), {{"type", "string"}}));
+  if (!response.contains("description")) response["description"] = "Done";
+  if (!content.empty()) response["content"] = std::move(content);
+}
+
+void write_out_operation(Json& operation, const Json& tag) {
+  operation["tags"] = Json::array({tag["name"]});
+  if (Json body = take(operation, "body"); !body.is_null()) {
+    Json content = media("application/json", body["schema"]);
+    content["application/json"]["example"] = body["example"];
+    operation["requestBody"] = {{"required", !body.contains("optional")}, {"content", std::move(content)}};
+  }
+  if (!take(operation, "public").is_null()) operation["security"] = Json::array();
+  for (auto& [status, response] : operation["responses"].items()) write_out_response(response);
+  operation["responses"]["default"] = {{"$ref", "#/components/responses/Error"}};
+}
+
+Json page_path(const EmbeddedFile& file) {
+  Json operation{{"operationId", "page " + std::string(file.name)}, {"summary", "A file of the web page"}};
+  operation["public"] = true;
+  operation["responses"]["200"] = {{"description", "The file"}};
+  write_out_operation(operation, {{"name", "page"}});
+  return {{"get", std::move(operation)}};
+}
+
 }  // namespace
 
 Json api_file(std::string_view name) {
@@ -55,6 +99,35 @@ Json with_definitions(const Json& schema) {
   }
   if (!definitions.empty()) whole["$defs"] = std::move(definitions);
   return whole;
+}
+
+Json openapi_document(const std::string& version) {
+  Json document{{"openapi", "3.1.0"}};
+  document["info"] = {{"title", "Lectern"},
+                      {"version", version},
+                      {"description", "Search and questions over your documents, on your own machine."}};
+  document["security"] = Json::array({Json::object(), Json{{"key", Json::array()}}});
+  document["tags"] = Json::array();
+  document["paths"] = Json::object();
+  Json components = api_file("components.json");
+  components["schemas"].update(api_file("schemas.json"));
+  for (const char* name : {"own.json", "openai.json", "ollama.json", "mcp.json", "health.json"}) {
+    Json family = api_file(name);
+    document["tags"].push_back(family["tag"]);
+    for (auto& [path, operations] : family["paths"].items()) {
+      for (auto& [method, operation] : operations.items()) write_out_operation(operation, family["tag"]);
+      document["paths"][path] = operations;
+    }
+    for (const char* kind : {"schemas", "parameters"})
+      if (family.contains(kind)) components[kind].update(family[kind]);
+  }
+  document["tags"].push_back({{"name", "page"}, {"description", "The web page, compiled in."}});
+  for (const EmbeddedFile& file : kWebFiles) {
+    document["paths"]["/" + std::string(file.name)] = page_path(file);
+    if (std::string_view(file.name) == "index.html") document["paths"]["/"] = page_path({"", file.content});
+  }
+  document["components"] = std::move(components);
+  return document;
 }
 
 }  // namespace lectern::server

@@ -15,4 +15,7 @@ Json api_file(std::string_view name);
 // refers to comes with it under "$defs".
 Json with_definitions(const Json& schema);
 
+// What GET /openapi.json gives: OpenAPI 3.1.
+Json openapi_document(const std::string& version);
+
 }  // namespace lectern::server

@@ -1,4 +1,5 @@
-// GET /health, GET /metrics
+// GET /health, GET /metrics, GET /openapi.json
+#include "apps/server/openapi.h"
 #include "apps/server/routes.h"
 
 namespace lectern::server {
@@ -47,6 +48,7 @@ std::string metrics_text(const Service& service, ModelHost& models, const Gate& 
 void add_health_routes(Router& router, Service& service, const Gate& gate, const Metrics& metrics,
                        const std::string& version) {
   router.get("/health", [version](Call& call) { call.reply({{"status", "ok"}, {"version", version}}); });
+  router.get("/openapi.json", [document = openapi_document(version)](Call& call) { call.reply(document); });
   router.get("/metrics", [&service, &gate, &metrics](Call& call) {
     call.response.set_content(metrics_text(service, service.models(), gate, metrics),
                               "text/plain; version=0.0.4; charset=utf-8");

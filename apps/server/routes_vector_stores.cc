@@ -35,10 +35,18 @@ Json counts_json(const std::vector<StoreFile>& files, const std::string& batch =
 }
 
 Json store_json(Service& service, const StoreView& view) {
-  const std::vector<StoreFile> files = files_of(service, view);
   uint64_t bytes = 0;
-  for (const StoreFile& file : files) bytes += file.file.bytes;
-  const Json counts = counts_json(files);
+  Json counts;
+  if (view.read_only()) {
+    const CollectionStats stats = view.collection->collection->stats();
+    bytes = stats.text_bytes;
+    counts = counts_json({});
+    counts["completed"] = counts["total"] = stats.n_documents;
+  } else {
+    const std::vector<StoreFile> files = files_of(service, view);
+    for (const StoreFile& file : files) bytes += file.file.bytes;
+    counts = counts_json(files);
+  }
   const bool busy =
       view.read_only() ? service.jobs().running(view.collection->id).has_value() : counts["in_progress"] != 0;
   const int64_t created = view.record ? view.record->created : 0;

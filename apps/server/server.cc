@@ -80,6 +80,7 @@ struct Server::Impl {
   Service service;
   Metrics metrics;
   httplib::Server http;
+  Router router{http, gate};
 };
 
 void Server::Impl::set_up() {
@@ -101,7 +102,6 @@ void Server::Impl::set_up() {
   });
   http.set_logger(
       [this](const httplib::Request& request, const httplib::Response& response) { log(request, response); });
-  Router router(http, gate);
   add_health_routes(router, service, gate, metrics, options.version);
   add_own_routes(router, service);
   add_openai_routes(router, service);
@@ -150,6 +150,12 @@ std::string Server::url() const {
 
 const Service& Server::service() const {
   return impl_->service;
+}
+
+std::vector<std::pair<std::string, std::string>> Server::routes() const {
+  std::vector<std::pair<std::string, std::string>> routes;
+  for (const auto& [method, pattern] : impl_->router.added()) routes.emplace_back(method, pattern);
+  return routes;
 }
 
 void Server::run(const CancelToken& stop) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "apps/server/gate.h"
@@ -32,6 +33,8 @@ class Server {
 
   std::string url() const;  // "http://127.0.0.1:8642", or "unix:PATH"
   const Service& service() const;
+  // Method and pattern of every route.
+  std::vector<std::pair<std::string, std::string>> routes() const;
 
   // Serves until `stop` is set.
   void run(const CancelToken& stop);

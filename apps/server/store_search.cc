@@ -29,8 +29,11 @@ StoreQuery read_store_query(const Fields& fields, int default_results) {
 
 Json search_results(Service& service, const StoreView& view, const StoreQuery& query) {
   Json results = Json::array();
-  const auto files = searchable_files(service, view, query.filter ? &*query.filter : nullptr);
-  if (files.empty()) return results;
+  // All of a folder is searched as it is: its documents need not be listed.
+  const bool whole_folder = view.read_only() && !query.filter;
+  std::vector<std::pair<int64_t, StoreFile>> files;
+  if (!whole_folder) files = searchable_files(service, view, query.filter ? &*query.filter : nullptr);
+  if (!whole_folder && files.empty()) return results;
   SearchRequest request;
   for (const std::string& text : query.texts)
     request.queries.push_back({text, 1.0 / static_cast<double>(query.texts.size())});
@@ -45,16 +48,23 @@ Json search_results(Service& service, const StoreView& view, const StoreQuery& q
     languages.push_back(language);
   for (const SearchHit& hit : view.collection->collection->search(request)) {
     const double score = std::clamp(hit.score, 0.0, 1.0);
-    const auto found = std::lower_bound(files.begin(), files.end(), hit.passage.document_id,
-                                        [](const auto& entry, int64_t id) { return entry.first < id; });
-    if (score < query.score_threshold || found == files.end() || found->first != hit.passage.document_id)
-      continue;
+    if (score < query.score_threshold) continue;
+    std::optional<StoreFile> file;
+    if (whole_folder) {
+      if (const auto document = view.collection->collection->find_document(hit.passage.path))
+        file = folder_file(*view.collection, *document);
+    } else {
+      const auto found = std::lower_bound(files.begin(), files.end(), hit.passage.document_id,
+                                          [](const auto& entry, int64_t id) { return entry.first < id; });
+      if (found != files.end() && found->first == hit.passage.document_id) file = found->second;
+    }
+    if (!file) continue;
     Json content = Json::array();
     content.push_back({{"type", "text"}, {"text", hit.passage.text}});
-    results.push_back({{"file_id", found->second.file.id},
-                       {"filename", found->second.file.filename},
+    results.push_back({{"file_id", file->file.id},
+                       {"filename", file->file.filename},
                        {"score", score},
-                       {"attributes", found->second.attributes},
+                       {"attributes", file->attributes},
                        {"content", std::move(content)},
                        {"lectern", hit_json(hit, highlights(words, hit.passage.text, languages))}});
   }

@@ -6,11 +6,9 @@
 #include "apps/server/http.h"
 
 namespace lectern::server {
-namespace {
-
-StoreFile file_of(const OpenCollection& collection, const DocumentInfo& document) {
+StoreFile folder_file(const OpenCollection& folder, const DocumentInfo& document) {
   StoreFile file;
-  file.store = collection.id;
+  file.store = folder.id;
   file.file.id = std::to_string(document.id);
   file.file.filename = file.path = document.path;
   file.file.bytes = document.text_bytes;
@@ -18,8 +16,6 @@ StoreFile file_of(const OpenCollection& collection, const DocumentInfo& document
   file.status = "completed";
   return file;
 }
-
-}  // namespace
 
 StoreView store_view(Service& service, const std::string& id) {
   for (auto& collection : service.collections())
@@ -46,7 +42,7 @@ std::vector<StoreFile> files_of(Service& service, const StoreView& view) {
   if (!view.read_only()) return service.stores().catalog().store_files(view.record->id);
   std::vector<StoreFile> files;
   for (const DocumentInfo& document : view.collection->collection->documents())
-    files.push_back(file_of(*view.collection, document));
+    files.push_back(folder_file(*view.collection, document));
   return files;
 }
 
@@ -60,7 +56,7 @@ std::vector<std::pair<int64_t, StoreFile>> searchable_files(Service& service, co
   for (const DocumentInfo& document : view.collection->collection->documents()) {
     StoreFile file;
     if (view.read_only()) {
-      file = file_of(*view.collection, document);
+      file = folder_file(*view.collection, document);
     } else {
       const auto found = by_path.find(document.path);
       if (found == by_path.end()) continue;

@@ -26,6 +26,9 @@ std::vector<StoreView> store_views(Service& service);
 // Of a folder its documents, whose ids are those of /lectern/collections/ID/documents.
 std::vector<StoreFile> files_of(Service& service, const StoreView& view);
 
+// The file of a folder's document.
+StoreFile folder_file(const OpenCollection& folder, const DocumentInfo& document);
+
 // The documents of files that are ready, and match the filter unless it is null, with their files, by the ids
 // of documents.
 std::vector<std::pair<int64_t, StoreFile>> searchable_files(Service& service, const StoreView& view,

@@ -172,7 +172,8 @@ void Stores::sync(const std::string& store, Collection& collection, const Progre
   done.items_total = files.size();
   for (const StoreFile& file : files) {
     cancel.throw_if_cancelled();
-    const auto now = catalog_.store_file(store, file.file.id);
+    // It may have been taken out in the meantime.
+    const auto now = file.status == "in_progress" ? catalog_.store_file(store, file.file.id) : std::nullopt;
     if (now && now->status == "in_progress") {
       patiently([&] {
         read_one(*now, collection, cancel);

@@ -174,7 +174,9 @@ void ToolCallParser::push(std::string_view text) {
 void ToolCallParser::take_text() {
   const size_t tag = held_.find(kToolCallBegin);
   if (tag != std::string::npos) {
-    give(without_end_space(std::string_view(held_).substr(0, tag)));
+    const std::string_view text = without_end_space(std::string_view(held_).substr(0, tag));
+    gap_ = held_.substr(text.size(), tag - text.size());
+    give(text);
     held_.erase(0, tag + kToolCallBegin.size());
     searched_ = 0;
     in_call_ = true;
@@ -201,7 +203,7 @@ bool ToolCallParser::take_call() {
     any_call_ = true;
     on_call_(*call);
   } else {
-    give(std::string(kToolCallBegin) + body + std::string(kToolCallEnd));
+    give(gap_ + std::string(kToolCallBegin) + body + std::string(kToolCallEnd));
   }
   return true;
 }
@@ -212,7 +214,7 @@ void ToolCallParser::finish() {
     if (const auto call = parse_tool_call(held_, *tools_)) {
       on_call_(*call);
     } else {
-      give(std::string(kToolCallBegin) + held_);
+      give(gap_ + std::string(kToolCallBegin) + held_);
     }
   } else {
     give(any_call_ ? without_end_space(held_) : std::string_view(held_));

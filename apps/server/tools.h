@@ -76,6 +76,7 @@ class ToolCallParser {
   OnText on_text_;
   OnCall on_call_;
   std::string held_;
+  std::string gap_;      // the space before the call at hand: text if that is none
   size_t searched_ = 0;  // of held_, for the end of a call
   bool in_call_ = false;
   bool any_call_ = false;

@@ -65,7 +65,7 @@ class OllamaClient(unittest.TestCase):
         history = question + [
             {"role": "assistant", "tool_calls": [{"function": {"name": "get_weather", "arguments": {"city": "Paris"}}}]},
             {"role": "tool", "tool_name": "get_weather", "content": "It is raining frogs."}]
-        reply = self.client.chat(MODEL, history, tools=[get_weather], options={"temperature": 0, "num_predict": 60})
+        reply = self.client.chat(MODEL, history, options={"temperature": 0, "num_predict": 60})
         self.assertIn("frog", reply.message.content.lower())
 
     def test_pull(self):

@@ -104,8 +104,8 @@ class Chat(ClientTest):
                                                      tool_choice="required", temperature=0).choices[0].message
         messages = RAIN + [forced.model_dump(exclude_none=True),
                            {"role": "tool", "tool_call_id": forced.tool_calls[0].id, "content": "It is raining frogs."}]
-        reply = self.client.chat.completions.create(model=MODEL, messages=messages, tools=[WEATHER], temperature=0,
-                                                    max_tokens=60)
+        reply = self.client.chat.completions.create(model=MODEL, messages=messages, tools=[WEATHER], tool_choice="none",
+                                                    temperature=0, max_tokens=60)
         self.assertIn("frog", reply.choices[0].message.content.lower())
 
     def test_errors(self):
@@ -293,7 +293,8 @@ class Responses(ClientTest):
         self.assertEqual((call.type, call.name), ("function_call", "get_weather"))
         json.loads(call.arguments)
         second = self.client.responses.create(
-            model=MODEL, previous_response_id=first.id, tools=[FLAT_WEATHER], temperature=0, max_output_tokens=60,
+            model=MODEL, previous_response_id=first.id, tools=[FLAT_WEATHER], tool_choice="none", temperature=0,
+            max_output_tokens=60,
             input=[{"type": "function_call_output", "call_id": call.call_id, "output": "It is raining frogs."}])
         self.assertIn("frog", second.output_text.lower())
         events = [event.type for event in self.client.responses.create(

@@ -11,7 +11,7 @@ namespace {
 const std::string kForm =
     "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nassistants\r\n"
     "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a \\\"b\\\"%22.md\"\r\n"
-    "Content-Type: text/markdown\r\n\r\nline\r\n--bc\r\n\r\n--b--\r\n";
+    "Content-Type: text/markdown\r\n\r\nline\r\n--\r\n--a\r\n\r\n--b--\r\n";
 
 }  // namespace
 

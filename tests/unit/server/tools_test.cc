@@ -98,7 +98,7 @@ TEST_CASE("what is no call of a known tool is text") {
     for (const size_t n : {1, 5, 1000}) {
       const Split out = split(whole, n);
       CHECK(out.calls.empty());
-      CHECK(out.text == "x<tool_call>" + body + "</tool_call> y");
+      CHECK(out.text == "x <tool_call>" + body + "</tool_call> y");
     }
     CHECK(split("<tool_call>" + body, 3).text == "<tool_call>" + body);
   }
