@@ -47,8 +47,8 @@ Json store_json(Service& service, const StoreView& view) {
     for (const StoreFile& file : files) bytes += file.file.bytes;
     counts = counts_json(files);
   }
-  const bool busy = view.read_only() ? service.jobs().running(view.collection->id).has_value()
-                                     : counts["in_progress"] != 0;
+  const bool busy =
+      view.read_only() ? service.jobs().running(view.collection->id).has_value() : counts["in_progress"] != 0;
   const int64_t created = view.record ? view.record->created : 0;
   return {{"id", view.collection->id},
           {"object", "vector_store"},
