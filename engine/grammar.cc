@@ -71,6 +71,12 @@ std::shared_ptr<const Grammar> Grammar::from_json_schema(const Json& schema) {
   return std::shared_ptr<const Grammar>(new Grammar(std::move(impl)));
 }
 
+std::shared_ptr<const Grammar> Grammar::any_json_object() {
+  auto impl = std::make_unique<Impl>();
+  impl->automaton.add_any_object();
+  return std::shared_ptr<const Grammar>(new Grammar(std::move(impl)));
+}
+
 std::shared_ptr<const Grammar> Grammar::choice(std::span<const std::string> options) {
   if (options.empty()) throw Error(ErrorCode::kInvalidArgument, "a choice needs at least one option");
   for (const std::string& option : options)

@@ -26,6 +26,9 @@ class Grammar {
   // Error(kUnsupported) naming a keyword it does not know and where it stands, kInvalidArgument for bad
   // values.
   static std::shared_ptr<const Grammar> from_json_schema(const Json& schema);
+  // A JSON object of any members, with the bounds of grammar_any_object.h: 6 levels, 64 members a level, keys
+  // of 64 and texts of 1,024 characters, numbers as above.
+  static std::shared_ptr<const Grammar> any_json_object();
   // Exactly one of the strings. Throws Error(kInvalidArgument) for no options, an empty one, or one that is
   // not UTF-8.
   static std::shared_ptr<const Grammar> choice(std::span<const std::string> options);

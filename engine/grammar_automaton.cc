@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "engine/grammar_any_object.h"
+#include "engine/grammar_number.h"
 #include "engine/grammar_string.h"
 
 namespace lectern {
@@ -18,53 +20,6 @@ constexpr uint32_t detail_of(StringState state) {
 }
 constexpr StringState state_of(uint32_t detail) {
   return static_cast<StringState>(detail - 1);
-}
-
-// Where in a number: the state, and the digits so far above it.
-enum NumberState : uint32_t { kNumberStart, kAfterMinus, kAfterZero, kWhole, kAfterPoint, kFraction };
-constexpr uint32_t kDigit = 8;
-constexpr uint32_t kMaxDigits = 15;  // before and after the point: what a double holds
-
-constexpr bool between(uint8_t byte, uint8_t low, uint8_t high) {
-  return byte >= low && byte <= high;
-}
-
-bool step_number(uint32_t& detail, bool integer, uint8_t byte) {
-  const uint32_t state = detail % kDigit, n_digits = detail / kDigit;
-  const bool digit = between(byte, '0', '9');
-  switch (state) {
-    case kNumberStart:
-      if (byte == '-') return detail = kAfterMinus, true;
-      [[fallthrough]];
-    case kAfterMinus:
-      if (!digit) return false;
-      detail = byte == '0' ? kAfterZero : kWhole + kDigit;
-      return true;
-    case kWhole:
-      if (digit && n_digits < kMaxDigits) return detail += kDigit, true;
-      [[fallthrough]];
-    case kAfterZero:
-      if (integer || byte != '.') return false;
-      detail = kAfterPoint;
-      return true;
-    case kAfterPoint:
-    case kFraction:
-      if (!digit || n_digits == kMaxDigits) return false;
-      detail = kFraction + (n_digits + 1) * kDigit;
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool number_may_end(uint32_t detail) {
-  const uint32_t state = detail % kDigit;
-  return state == kAfterZero || state == kWhole || state == kFraction;
-}
-
-void take_one(GrammarAutomaton::Counter& counter) {
-  --counter.room;
-  if (counter.need > 0) --counter.need;
 }
 
 }  // namespace
@@ -89,6 +44,11 @@ void GrammarAutomaton::add_string(uint32_t min_length, uint32_t max_length) {
 
 void GrammarAutomaton::add_number(bool integer) {
   append({.kind = integer ? Kind::kInteger : Kind::kNumber});
+}
+
+void GrammarAutomaton::add_any_object() {
+  LECTERN_CHECK(program_.empty());  // its levels are counted where those of arrays are
+  append({.kind = Kind::kAnyObject});
 }
 
 void GrammarAutomaton::add_choice(std::span<const std::string> options) {
@@ -167,8 +127,10 @@ bool GrammarAutomaton::may_end(const Position& position) const {
 }
 
 bool GrammarAutomaton::between_characters(const Position& position) const {
-  return position.instruction < program_.size() && program_[position.instruction].kind == Kind::kString &&
-         position.detail == detail_of(StringState::kBetween);
+  if (position.instruction >= program_.size()) return false;
+  const Kind kind = program_[position.instruction].kind;
+  return (kind == Kind::kString && position.detail == detail_of(StringState::kBetween)) ||
+         (kind == Kind::kAnyObject && any_object_between_characters(position));
 }
 
 bool GrammarAutomaton::step_string(Position& position, uint8_t byte) const {
@@ -185,7 +147,7 @@ bool GrammarAutomaton::step_string(Position& position, uint8_t byte) const {
   }
   if (state == StringState::kBetween) {
     if (position.characters.room == 0) return false;
-    take_one(position.characters);
+    position.characters.take_one();
   }
   position.detail = detail_of(next);
   return true;
@@ -203,6 +165,17 @@ bool GrammarAutomaton::step(Position& position, uint8_t byte) const {
         return true;
       case Kind::kString:
         return step_string(position, byte);
+      case Kind::kAnyObject:
+        switch (step_any_object(position, byte)) {
+          case AnyObjectStep::kRejected:
+            return false;
+          case AnyObjectStep::kEnded:
+            enter(position, position.instruction + 1);
+            return true;
+          case AnyObjectStep::kTaken:
+            return true;
+        }
+        return false;
       case Kind::kInteger:
       case Kind::kNumber:
         if (step_number(position.detail, instruction.kind == Kind::kInteger, byte)) return true;
@@ -232,13 +205,13 @@ bool GrammarAutomaton::step(Position& position, uint8_t byte) const {
           return true;
         }
         if (items.room == 0) return false;
-        take_one(items);
+        items.take_one();
         enter(position, position.instruction + 1);
         break;
       case Kind::kArrayNext:  // detail 0: after an item, 1: after the comma
         if (position.detail == 1) {
           if (byte != ' ') return false;
-          take_one(items);
+          items.take_one();
           enter(position, instruction.target);
           return true;
         }

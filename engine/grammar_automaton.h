@@ -24,6 +24,10 @@ class GrammarAutomaton {
     uint16_t need = 0;  // at least so many must still come
     uint16_t room = 0;  // at most so many may still come
     bool operator==(const Counter&) const = default;
+    void take_one() {
+      --room;
+      if (need > 0) --need;
+    }
   };
 
   // How far a text has come. Plain data without padding: compared and hashed as it lies in memory.
@@ -41,6 +45,7 @@ class GrammarAutomaton {
   void add_string(uint32_t min_length, uint32_t max_length);  // a JSON string of so many code points
   void add_number(bool integer);
   void add_choice(std::span<const std::string> options);  // none empty
+  void add_any_object();  // a JSON object of any members, within bounds; alone
   void begin_array(uint32_t min_items, uint32_t max_items);
   void end_array();
 
@@ -60,7 +65,16 @@ class GrammarAutomaton {
                       std::span<uint64_t> mask) const;
 
  private:
-  enum class Kind : uint8_t { kLiteral, kString, kInteger, kNumber, kChoice, kArrayOpen, kArrayNext };
+  enum class Kind : uint8_t {
+    kLiteral,
+    kString,
+    kInteger,
+    kNumber,
+    kChoice,
+    kArrayOpen,
+    kArrayNext,
+    kAnyObject
+  };
 
   struct Instruction {
     Kind kind;

@@ -49,9 +49,9 @@ std::shared_ptr<const Grammar> grammar_of_format(const Json& format, const Json*
   const auto fail = [&](const std::string& why) { throw HttpError(400, why, "invalid_value", param); };
   const std::string type = Fields(format).text_or("type", "");
   if (type == "text") return nullptr;
+  if (type == "json_object") return Grammar::any_json_object();
   if (type != "json_schema")
-    fail("the type of \"" + std::string(param) +
-         "\" is text or json_schema; json_object has no shape to hold the model to");
+    fail("the type of \"" + std::string(param) + "\" is text, json_object or json_schema");
   const Json* schema = outer != nullptr && outer->is_object() ? Fields(*outer).find("schema") : nullptr;
   if (schema == nullptr) fail("\"" + std::string(param) + "\" has no schema");
   try {

@@ -34,10 +34,11 @@ GenerateRequest read_options(const Fields& fields) {
     if (stop.empty() || stop.size() > 256)
       throw HttpError(400, "a stop string has 1 to 256 bytes", "invalid_value", "stop");
   const Json* format = fields.find("format");
-  if (format != nullptr && !(format->is_string() && format->get<std::string>().empty())) {
+  if (format != nullptr && *format == "json") {
+    request.grammar = Grammar::any_json_object();
+  } else if (format != nullptr && *format != "") {
     if (!format->is_object())
-      throw HttpError(400, "\"format\" must be a JSON schema; \"json\" has no shape to hold the model to",
-                      "invalid_value", "format");
+      throw HttpError(400, "\"format\" must be json or a JSON schema", "invalid_value", "format");
     try {
       request.grammar = Grammar::from_json_schema(*format);
     } catch (const Error& error) {

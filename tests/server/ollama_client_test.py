@@ -52,6 +52,11 @@ class OllamaClient(unittest.TestCase):
         reply = self.client.chat(MODEL, [{"role": "user", "content": "Two and three?"}], format=schema, options=OPTIONS)
         self.assertEqual(set(json.loads(reply.message.content)), {"total"})
 
+    def test_any_object(self):
+        reply = self.client.generate(MODEL, "A cat as JSON, with name and age.", format="json",
+                                     options={"temperature": 0, "num_predict": 200})
+        self.assertIsInstance(json.loads(reply.response), dict)
+
     def test_tools(self):
         def get_weather(city: str) -> str:
             """The weather of a city.

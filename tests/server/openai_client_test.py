@@ -57,6 +57,13 @@ class Chat(ClientTest):
             response_format=City, max_tokens=64, temperature=0)
         self.assertIsInstance(reply.choices[0].message.parsed, City)
 
+    def test_any_object(self):
+        reply = self.client.chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "Describe a cat as JSON, with name and age."}],
+            response_format={"type": "json_object"}, max_tokens=200, temperature=0)
+        self.assertEqual(reply.choices[0].finish_reason, "stop", reply)
+        self.assertIsInstance(json.loads(reply.choices[0].message.content), dict)
+
     def check_call(self, call):
         self.assertEqual(call.function.name, "get_weather")
         self.assertEqual(set(json.loads(call.function.arguments)), {"city"})

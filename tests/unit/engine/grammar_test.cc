@@ -116,3 +116,65 @@ TEST_CASE("grammar: positions that differ only out of reach share their masks") 
   for (int i = 0; i < 190; ++i) CHECK(automaton.step(later, 'x'));
   CHECK(!(automaton.shared(first, *vocabulary) == automaton.shared(later, *vocabulary)));
 }
+
+TEST_CASE("grammar: any JSON object") {
+  GrammarAutomaton automaton;
+  automaton.add_any_object();
+  const auto takes = [&](const std::string& text) {
+    auto position = automaton.start();
+    for (const char c : text)
+      if (!automaton.step(position, static_cast<uint8_t>(c))) return false;
+    return automaton.complete(position) && automaton.finished(position);
+  };
+  for (const char* good : {"{}", R"({"a": 1})", R"({"a": -0.5, "b": [1, 20, "x"], "c": {"d": {}, "e": []}})",
+                           R"({"茶": [true, false, null], "q\"": "\n"})", R"({"a": [[{"b": [{"c": 1}]}]]})"})
+    CHECK(takes(good));
+  for (const char* bad :
+       {"", "[]", "{", "1", R"({"a"})", R"({"a": })", R"({"a":1})", R"({"a": 1,"b": 2})", R"({"a": 1, })",
+        R"({"a": 01})", R"({"a": 1]})", R"({"a": [1})", R"({"a": [1, ]})", R"({1: 2})", R"({"a": tru})",
+        R"({"a": truefalse})", R"({"a": 1.})", R"({} )", R"({"a": [[{"b": [{"c": [1]}]}]]})"})
+    CHECK_FALSE(takes(bad));
+  const auto members = [](int n) {
+    std::string text = "{";
+    for (int i = 0; i < n; ++i) text += (i > 0 ? ", \"" : "\"") + std::to_string(i) + "\": 0";
+    return text + "}";
+  };
+  CHECK(takes(members(65)));  // as many commas as a level has room for
+  CHECK_FALSE(takes(members(66)));
+  CHECK(takes("{\"" + std::string(64, 'k') + "\": \"" + std::string(1024, 'x') + "\"}"));
+  CHECK_FALSE(takes("{\"" + std::string(65, 'k') + "\": 0}"));
+  CHECK_FALSE(takes("{\"k\": \"" + std::string(1025, 'x') + "\"}"));
+}
+
+TEST_CASE("grammar: random walks to any JSON object end in one") {
+  const auto grammar = Grammar::any_json_object();
+  const Tokenizer& tokenizer = small_tokenizer();
+  GrammarAutomaton automaton;
+  automaton.add_any_object();
+  std::mt19937 random(4);
+  for (int walk = 0; walk < 10; ++walk) {
+    GrammarState state(grammar, tokenizer);
+    auto position = automaton.start();
+    std::string text;
+    for (int step = 0; !state.finished(); ++step) {
+      const auto mask = state.mask();
+      if (step % 50 == 0)
+        for (int32_t id = 0; id < tokenizer.size(); ++id) {
+          auto next = position;
+          bool can_follow = !tokenizer.is_control(id) &&
+                            !tokenizer.has_control_token(tokenizer.token_bytes(id)) &&
+                            tokenizer.token_bytes(id).size() <= TokenTrie::kMaxTokenBytes;
+          for (const char c : tokenizer.token_bytes(id))
+            can_follow = can_follow && automaton.step(next, static_cast<uint8_t>(c));
+          REQUIRE(is_set(mask, id) == can_follow);
+        }
+      const int32_t token = random_token(mask, random);
+      REQUIRE(token >= 0);
+      state.accept(token);
+      for (const char c : tokenizer.token_bytes(token))
+        REQUIRE(automaton.step(position, static_cast<uint8_t>(c)));
+      text += tokenizer.token_bytes(token);
+    }
+    CHECK(parse_json(text, "walk").is_object());
+  }
+}
