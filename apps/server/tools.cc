@@ -92,6 +92,58 @@ size_t tag_begun(std::string_view text, std::string_view tag) {
   return 0;
 }
 
+constexpr std::string_view kFences[] = {"```json\n", "```\n"};
+
+std::string_view without_begin_space(std::string_view text) {
+  return text.substr(std::min(text.find_first_not_of(kSpace), text.size()));
+}
+
+enum class Likeness { kNo, kPerhaps, kYes };
+
+// Does an answer begin as a call without tags: {"name", perhaps in a fence?
+Likeness bare_call_begun(std::string_view text) {
+  text = without_begin_space(text);
+  for (const std::string_view fence : kFences) {
+    if (fence.starts_with(text)) return Likeness::kPerhaps;
+    if (text.starts_with(fence)) {
+      text = without_begin_space(text.substr(fence.size()));
+      break;
+    }
+  }
+  for (const std::string_view part : {std::string_view("{"), std::string_view("\"name\"")}) {
+    if (part.starts_with(text)) return Likeness::kPerhaps;
+    if (!text.starts_with(part)) return Likeness::kNo;
+    text = without_begin_space(text.substr(part.size()));
+  }
+  return Likeness::kYes;
+}
+
+// The objects that follow each other in `text`; none when there is anything else.
+std::vector<std::string_view> objects_in(std::string_view text) {
+  std::vector<std::string_view> objects;
+  while (!(text = without_begin_space(text)).empty()) {
+    if (text.front() != '{') return {};
+    size_t depth = 0, at = 0;
+    bool in_string = false;
+    for (; at < text.size(); ++at) {
+      if (in_string) {
+        if (text[at] == '\\')
+          ++at;
+        else
+          in_string = text[at] != '"';
+        continue;
+      }
+      in_string = text[at] == '"';
+      if (text[at] == '{') ++depth;
+      if (text[at] == '}' && --depth == 0) break;
+    }
+    if (at >= text.size()) return {};
+    objects.push_back(text.substr(0, at + 1));
+    text.remove_prefix(at + 1);
+  }
+  return objects;
+}
+
 std::string_view without_end_space(std::string_view text) {
   return text.substr(0, text.find_last_not_of(kSpace) + 1);
 }
@@ -164,10 +216,38 @@ void ToolCallParser::give(std::string_view text) {
 
 void ToolCallParser::push(std::string_view text) {
   held_ += text;
+  if (stage_ == Stage::kStart) take_start();
+  if (stage_ == Stage::kStart || stage_ == Stage::kBare) return;
   for (;;) {
-    if (!in_call_) take_text();
-    if (!in_call_ || !take_call()) return;
+    if (stage_ == Stage::kText) take_text();
+    if (stage_ != Stage::kCall || !take_call()) return;
   }
+}
+
+void ToolCallParser::take_start() {
+  const Likeness likeness = bare_call_begun(held_);
+  if (likeness == Likeness::kNo) stage_ = Stage::kText;
+  if (likeness == Likeness::kYes) stage_ = Stage::kBare;
+}
+
+// The whole answer as calls without tags; false when it is none.
+bool ToolCallParser::take_bare() {
+  std::string_view text = without_end_space(without_begin_space(held_));
+  for (const std::string_view fence : kFences) {
+    if (!text.starts_with(fence)) continue;
+    text.remove_prefix(fence.size());
+    if (text.ends_with("```")) text.remove_suffix(3);
+    break;
+  }
+  std::vector<ToolCall> calls;
+  for (const std::string_view object : objects_in(text)) {
+    auto call = parse_tool_call(object, *tools_);
+    if (!call) return false;
+    calls.push_back(std::move(*call));
+  }
+  if (!tools_->parallel && calls.size() > 1) calls.resize(1);
+  for (const ToolCall& call : calls) on_call_(call);
+  return !calls.empty();
 }
 
 // Gives the text before a call, or as much as cannot belong to one.
@@ -179,7 +259,7 @@ void ToolCallParser::take_text() {
     give(text);
     held_.erase(0, tag + kToolCallBegin.size());
     searched_ = 0;
-    in_call_ = true;
+    stage_ = Stage::kCall;
     return;
   }
   std::string_view sure(held_);
@@ -198,7 +278,7 @@ bool ToolCallParser::take_call() {
   if (end == std::string::npos) return false;
   const std::string body = held_.substr(0, end);
   held_.erase(0, end + kToolCallEnd.size());
-  in_call_ = false;
+  stage_ = Stage::kText;
   if (const auto call = parse_tool_call(body, *tools_)) {
     any_call_ = true;
     on_call_(*call);
@@ -209,7 +289,9 @@ bool ToolCallParser::take_call() {
 }
 
 void ToolCallParser::finish() {
-  if (in_call_) {
+  if (stage_ == Stage::kBare && take_bare()) {
+    // Calls, and nothing else.
+  } else if (stage_ == Stage::kCall) {
     // The model may end its turn without closing the last call.
     if (const auto call = parse_tool_call(held_, *tools_)) {
       on_call_(*call);
@@ -220,7 +302,6 @@ void ToolCallParser::finish() {
     give(any_call_ ? without_end_space(held_) : std::string_view(held_));
   }
   held_.clear();
-  in_call_ = false;
 }
 
 }  // namespace lectern::server

@@ -68,6 +68,10 @@ class ToolCallParser {
   void finish();  // no more comes
 
  private:
+  enum class Stage { kStart, kText, kCall, kBare };  // kBare: it begins as a call without tags does
+
+  void take_start();
+  bool take_bare();
   void take_text();
   bool take_call();
   void give(std::string_view text);
@@ -78,7 +82,7 @@ class ToolCallParser {
   std::string held_;
   std::string gap_;      // the space before the call at hand: text if that is none
   size_t searched_ = 0;  // of held_, for the end of a call
-  bool in_call_ = false;
+  Stage stage_ = Stage::kStart;
   bool any_call_ = false;
 };
 

@@ -66,7 +66,8 @@ class OllamaClient(unittest.TestCase):
             """
         question = [{"role": "user", "content": "What is the weather in Paris?"}]
         reply = self.client.chat(MODEL, question, tools=[get_weather], options={"temperature": 0, "num_predict": 80})
-        self.assertTrue(reply.message.content or reply.message.tool_calls)
+        self.assertEqual(reply.message.tool_calls[0].function.name, "get_weather")
+        self.assertIn("city", reply.message.tool_calls[0].function.arguments)
         history = question + [
             {"role": "assistant", "tool_calls": [{"function": {"name": "get_weather", "arguments": {"city": "Paris"}}}]},
             {"role": "tool", "tool_name": "get_weather", "content": "It is raining frogs."}]

@@ -93,7 +93,6 @@ class Chat(ClientTest):
         self.check_call(final.choices[0].message.tool_calls[0])
 
     def test_tools_left_to_the_model(self):
-        # What a small model does is its own; but nothing of a call may be told as text, streamed or not.
         arguments = dict(model=MODEL, messages=RAIN, tools=[WEATHER], temperature=0, max_tokens=80)
         whole = self.client.chat.completions.create(**arguments).choices[0]
         text, calls = "", []
@@ -103,6 +102,8 @@ class Chat(ClientTest):
             calls += delta.tool_calls or []
         self.assertEqual(text, whole.message.content or "")
         self.assertEqual([c.function.name for c in calls], [c.function.name for c in whole.message.tool_calls or []])
+        self.assertEqual((text, whole.finish_reason), ("", "tool_calls"))
+        self.check_call(whole.message.tool_calls[0])
         none = self.client.chat.completions.create(**arguments, tool_choice="none").choices[0]
         self.assertIsNone(none.message.tool_calls)
 

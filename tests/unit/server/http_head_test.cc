@@ -117,3 +117,24 @@ TEST_CASE("what is handed on closes, has one length, and carries no headers of o
   Head again;
   CHECK_FALSE(parse_head(text, again));
 }
+
+TEST_CASE("the content type of a form is handed on under another name") {
+  Head head;
+  const auto forwarded = [&](const std::string& type) {
+    const std::string text =
+        "POST /v1/files HTTP/1.1\r\nHost: h\r\nX-Lectern-Form: forged\r\nContent-Length: "
+        "0\r\nContent-Type: " +
+        type + "\r\n\r\n";
+    REQUIRE_FALSE(parse_head(text, head));
+    Head again;
+    REQUIRE_FALSE(parse_head(forwarded_head(head, "id"), again));
+    return again;
+  };
+  const Head form = forwarded("Multipart/Form-Data; boundary=b");
+  CHECK(form.count("content-type") == 0);
+  CHECK(form.count(kFormTypeHeader) == 1);
+  CHECK(form.get(kFormTypeHeader) == "Multipart/Form-Data; boundary=b");
+  const Head json = forwarded("application/json");
+  CHECK(json.get("content-type") == "application/json");
+  CHECK(json.count(kFormTypeHeader) == 0);
+}

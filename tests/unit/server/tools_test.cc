@@ -104,3 +104,28 @@ TEST_CASE("what is no call of a known tool is text") {
   }
   CHECK(split("<tool_call>" + std::string(100, '['), 1).calls.empty());
 }
+
+TEST_CASE("an answer of nothing but calls needs no tags") {
+  const std::string call = "{\"name\": \"f\", \"arguments\": {\"x\": \"}{\\\"\"}}";
+  for (const size_t n : {1, 2, 5, 1000}) {
+    for (const std::string& answer : {call, "\n" + call + "\n", "```json\n" + call + "\n```",
+                                      "```\n" + call + "\n```\n", "```json\n" + call}) {
+      INFO(answer);
+      const Split out = split(answer, n);
+      CHECK(out.calls == std::vector<std::string>{"f{\"x\":\"}{\\\"\"}"});
+      CHECK(out.text.empty());
+    }
+    CHECK(split(call + "\n" + call, n).calls.size() == 2);
+    for (const std::string& text :
+         {"See: " + call, call + " is what I would do.", "```json\n" + call + "\n``` is it.",
+          call + call.substr(0, 9), std::string("{\"name\": \"h\", \"arguments\": {}}"),
+          std::string("{\"name\""), std::string("{\"names\": 1}"), std::string("```json"),
+          std::string("```json\n[1]\n```"), std::string("{"), std::string("```python\nx\n```"),
+          std::string("{\"name\": \"f\", \"arguments\": {\"x\": \"\\")}) {
+      INFO(text);
+      const Split out = split(text, n);
+      CHECK(out.calls.empty());
+      CHECK(out.text == text);
+    }
+  }
+}
