@@ -20,10 +20,19 @@ TEST_CASE("the examples in the help work when pasted") {
   fs::create_directories(world.documents());
   fs::copy(kExamples, world.documents(), fs::copy_options::recursive);
   // Those that need a model or the network are run by tests/model/program_test.cc, or not at all (pull).
-  const std::vector<std::vector<std::string>> commands = {
-      {"search"},          {"read"},   {"index"},      {"status"},         {"rm"},
-      {"models"},          {"doctor"}, {"completion"}, {"eval", "search"}, {"eval", "multihop"},
-      {"bench", "search"}, {"eval"}};
+  const std::vector<std::vector<std::string>> commands = {{"search"},
+                                                          {"read"},
+                                                          {"index"},
+                                                          {"status"},
+                                                          {"rm"},
+                                                          {"models"},
+                                                          {"doctor"},
+                                                          {"completion"},
+                                                          {"mcp"},
+                                                          {"eval", "search"},
+                                                          {"eval", "multihop"},
+                                                          {"bench", "search"},
+                                                          {"eval"}};
   for (const auto& command : commands) {
     const std::vector<std::string> examples = world.examples(command);
     CHECK_FALSE(examples.empty());

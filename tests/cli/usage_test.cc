@@ -18,7 +18,7 @@ TEST_CASE("help and version go to stdout and end well") {
 TEST_CASE("every command has examples in its help") {
   const World world;
   for (const std::string command : {"ask", "chat", "search", "read", "index", "status", "rm", "models",
-                                    "pull", "doctor", "completion", "manual", "eval", "bench"}) {
+                                    "pull", "doctor", "mcp", "completion", "manual", "eval", "bench"}) {
     INFO(command);
     const std::vector<std::string> examples = world.examples({command});
     REQUIRE_FALSE(examples.empty());

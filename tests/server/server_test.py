@@ -115,6 +115,27 @@ class OwnApi(WithServer):
         self.assertEqual(self.server.post("/lectern/search", {"query": "?!"})[0], 400)
         self.assertEqual(self.server.post("/lectern/ask", {"question": "who", "budget": ["7 miles"]})[0], 400)
 
+    def test_other_methods_are_told_what_there_is(self):
+        for method, path, allowed in (("POST", "/lectern/collections", "GET"), ("GET", "/lectern/search", "POST"),
+                                      ("DELETE", "/v1/models/x", "GET"), ("POST", "/lectern/jobs/x", "DELETE, GET"),
+                                      ("POST", "/app.js", "GET")):
+            status, headers, _ = self.server.request(method, path, "{}" if method == "POST" else None)
+            self.assertEqual((status, headers["Allow"]), (405, allowed), path)
+
+    def test_a_whole_number_may_have_a_point(self):
+        self.assertEqual(self.server.post("/lectern/search", {"query": "beans", "limit": 2.0})[0], 200)
+
+    def test_parts_of_messages_are_checked(self):
+        for part in ({"type": {}, "text": ""}, {"text": "x"}, {"type": "text"}, 7):
+            status, reply = self.server.post("/v1/chat/completions", {"messages": [{"role": "user", "content": [part]}]})
+            self.assertEqual((status, reply["error"]["param"]), (400, "messages"), part)
+
+    def test_an_object_of_very_many_keys_is_refused_at_once(self):
+        body = "{" + ",".join(f'"{i}":0' for i in range(400_000)) + "}"
+        begin = time.monotonic()
+        self.assertEqual(self.server.request("POST", "/lectern/search", body)[0], 400)
+        self.assertLess(time.monotonic() - begin, 5)
+
     def test_bad_json(self):
         deep = "[" * 100000
         for body in ("{", "[]", "7", "", '{"query": "a"', '{"query": NaN}', b"\xff\xfe", '{"a":' + deep):
