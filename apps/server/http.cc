@@ -209,13 +209,13 @@ void Router::refuse_other_methods() {
 }
 
 void Router::form(const std::string& pattern, FormRoute route) {
-  server_->Post(pattern, guarded([route = std::move(route)](Call& call) {
-                  const std::string type = call.request.get_header_value(std::string(kFormTypeHeader));
-                  if (type.empty())
-                    throw HttpError(415, "the body must be a form, with Content-Type: multipart/form-data",
-                                    "unsupported_media_type");
-                  route(call, parse_form(call.request.body, form_boundary(type)));
-                }));
+  post_text(pattern, [route = std::move(route)](Call& call) {
+    const std::string type = call.request.get_header_value(std::string(kFormTypeHeader));
+    if (type.empty())
+      throw HttpError(415, "the body must be a form, with Content-Type: multipart/form-data",
+                      "unsupported_media_type");
+    route(call, parse_form(call.request.body, form_boundary(type)));
+  });
 }
 
 }  // namespace lectern::server

@@ -59,6 +59,9 @@ void write_out_operation(Json& operation, const Json& tag) {
     content["application/json"]["example"] = body["example"];
     operation["requestBody"] = {{"required", !body.contains("optional")}, {"content", std::move(content)}};
   }
+  if (Json form = take(operation, "form"); !form.is_null())
+    operation["requestBody"] = {{"required", true},
+                                {"content", media("multipart/form-data", std::move(form))}};
   if (!take(operation, "public").is_null()) operation["security"] = Json::array();
   for (auto& [status, response] : operation["responses"].items()) write_out_response(response);
   operation["responses"]["default"] = {{"$ref", "#/components/responses/Error"}};
@@ -111,7 +114,8 @@ Json openapi_document(const std::string& version) {
   document["paths"] = Json::object();
   Json components = api_file("components.json");
   components["schemas"].update(api_file("schemas.json"));
-  for (const char* name : {"own.json", "openai.json", "ollama.json", "mcp.json", "health.json"}) {
+  for (const char* name : {"own.json", "openai.json", "files.json", "responses.json", "ollama.json",
+                           "mcp.json", "health.json"}) {
     Json family = api_file(name);
     document["tags"].push_back(family["tag"]);
     for (auto& [path, operations] : family["paths"].items()) {

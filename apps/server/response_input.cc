@@ -133,7 +133,7 @@ void read_tools_into(Service& service, const Fields& fields, ResponseRequest& re
   request.echo["tools"] = tools != nullptr ? *tools : Json::array();
   request.echo["tool_choice"] = given;
   if (request.searches) {
-    const bool is_search = given.is_object() && given.value("type", "") == "file_search";
+    const bool is_search = given.is_object() && Fields(given).text_or("type", "") == "file_search";
     if (given == "none") {  // the model alone, then
       request.searches = false;
       request.job.collection.reset();

@@ -80,7 +80,7 @@ Json file_json(const StoreFile& file) {
 // Passages are always cut in one way (docs/retrieval.md), and stores do not expire.
 void refuse_unsupported(const Fields& fields) {
   if (const Json* chunking = fields.find("chunking_strategy");
-      chunking != nullptr && (!chunking->is_object() || chunking->value("type", "") != "auto"))
+      chunking != nullptr && (!chunking->is_object() || Fields(*chunking).text_or("type", "") != "auto"))
     throw HttpError(400, "\"chunking_strategy\" is auto: passages have at most 512 characters",
                     "unsupported_parameter", "chunking_strategy");
   if (fields.find("expires_after") != nullptr)
