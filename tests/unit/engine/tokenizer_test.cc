@@ -68,16 +68,17 @@ TEST_CASE("control tokens in text stay text") {
 
 TEST_CASE("control, added and padding tokens") {
   const Tokenizer& tokenizer = small_tokenizer();
-  CHECK(tokenizer.size() == 704);  // without the padding at the end
+  CHECK(tokenizer.size() == 705);  // without the padding at the end
   CHECK(tokenizer.control_token("<|im_end|>") == 702);
   CHECK(tokenizer.is_control(702));
   CHECK(tokenizer.token_bytes(702).empty());
   CHECK(tokenizer.control_token("<tool_call>") == 703);
   CHECK(tokenizer.token_bytes(703) == "<tool_call>");
   CHECK_FALSE(tokenizer.is_control(703));
+  CHECK(tokenizer.control_token("</tool_call>") == 704);
   CHECK_FALSE(tokenizer.has_control_token("<|none|>"));
   CHECK_THROWS_AS(tokenizer.control_token("<|none|>"), Error);
-  for (const int32_t id : {-1, 704, INT32_MAX, INT32_MIN}) {
+  for (const int32_t id : {-1, 705, INT32_MAX, INT32_MIN}) {
     CHECK(tokenizer.is_control(id));
     CHECK(tokenizer.token_bytes(id).empty());
   }
