@@ -10,7 +10,8 @@ Json page_of(const Call& call, std::vector<Json> items, size_t default_limit, si
     return call.request.has_param(name) ? call.request.get_param_value(name) : std::string();
   };
   size_t limit = default_limit;
-  if (const std::string text = given("limit"); !text.empty()) {
+  if (call.request.has_param("limit")) {
+    const std::string text = given("limit");
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
     if (error != std::errc() || end != text.data() + text.size() || limit < 1 || limit > max_limit)
       throw HttpError(400, "limit must be a whole number from 1 to " + std::to_string(max_limit),
