@@ -8,7 +8,7 @@ namespace {
 
 std::vector<std::string> marked(const std::string& query, const std::string& text) {
   std::vector<std::string> words;
-  for (const auto& [begin, end] : highlights(query, text, {"en", "zh"}))
+  for (const auto& [begin, end] : lectern::highlights(query, text, {"en", "zh"}))
     words.push_back(text.substr(begin, end - begin));
   return words;
 }
