@@ -102,9 +102,13 @@ std::string describe(const Place& place) {
 
 Reference parse_reference(const Collection& collection, const std::string& text) {
   Reference reference;
-  if (text.starts_with('#') && parse_number(std::string_view(text).substr(1), reference.chunk_id))
+  const bool is_path =
+      collection.find_document(text) || collection.find_document(text.substr(0, text.rfind(':')));
+  if (text.starts_with('#') && !is_path) {
+    if (!parse_number(std::string_view(text).substr(1), reference.chunk_id))
+      throw Error(ErrorCode::kInvalidArgument, text + ": a passage's number looks like #17");
     return reference;
-  reference.chunk_id = -1;
+  }
   const size_t colon = text.rfind(':');
   if (colon == std::string::npos || collection.find_document(text)) {
     reference.path = text;

@@ -108,6 +108,11 @@ TEST_CASE("read prints what a citation names") {
   const std::string reference = found.out.substr(3, found.out.find("  ") - 3);
   CHECK_THAT(read(reference).out, Catch::Contains("Michaux"));
 
+  // A name may begin with what stands for a passage's number.
+  notes.write("#1.md", "First of all, oil the chain.\n");
+  CHECK_FALSE(notes.search("chain")["hits"].empty());
+  CHECK(read("#1.md:1").out == "First of all, oil the chain.\n");
+
   CHECK(read("bicycle.md:700").exit_code == 1);
   CHECK(read("nothing.md").exit_code == 1);
   for (const std::string bad : {"bicycle.md:x", "bicycle.md:9-3", "#x", "bicycle.md:0"}) {
