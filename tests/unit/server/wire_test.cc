@@ -2,13 +2,14 @@
 
 #include "tests/support/catch.h"
 
+using namespace lectern;
 using namespace lectern::server;
 
 namespace {
 
 std::vector<std::string> marked(const std::string& query, const std::string& text) {
   std::vector<std::string> words;
-  for (const auto& [begin, end] : lectern::highlights(query, text, {"en", "zh"}))
+  for (const auto& [begin, end] : highlights(query, text, {"en", "zh"}))
     words.push_back(text.substr(begin, end - begin));
   return words;
 }
