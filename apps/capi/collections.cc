@@ -53,6 +53,7 @@ const lectern_index_report* index(lectern_collection* collection, const lectern_
   const std::lock_guard lock(collection->writing);
   const IndexReport report = collection->collection->index(
       roots, how, stop.progress(options.on_progress, options.user_data), stop.token());
+  stop.token().throw_if_cancelled();  // by the last word of the progress, when all had been read
   auto out = std::make_unique<Result<lectern_index_report>>();
   out->added = report.added;
   out->changed = report.changed;
@@ -203,7 +204,13 @@ void lectern_collection_free(lectern_collection* collection) {
 }
 
 int lectern_collection_delete(const char* path) {
-  return guarded([&] { lectern::delete_collection(required_text(path, "path")); });
+  return guarded([&] {
+    const std::string name = required_text(path, "path");
+    std::error_code error;
+    if (!fs::exists(name, error))
+      throw Error(ErrorCode::kNotFound, name + ": " + (error ? error.message() : "no such file"));
+    delete_collection(name);
+  });
 }
 
 int lectern_collection_index(lectern_collection* collection, const lectern_index_options* options,
