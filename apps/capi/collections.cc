@@ -33,6 +33,13 @@ lectern_collection* open_folder(const std::string& folder) {
   return open(default_collection_path(folder), {fs::absolute(folder)});
 }
 
+void delete_database(const std::string& path) {
+  std::error_code error;
+  if (!fs::exists(path, error))
+    throw Error(ErrorCode::kNotFound, path + ": " + (error ? error.message() : "no such file"));
+  delete_collection(path);
+}
+
 std::vector<fs::path> roots_of(const lectern_collection& collection, const lectern_index_options& options) {
   require_list(options.paths, options.n_paths, "paths");
   std::vector<fs::path> roots;
@@ -204,13 +211,7 @@ void lectern_collection_free(lectern_collection* collection) {
 }
 
 int lectern_collection_delete(const char* path) {
-  return guarded([&] {
-    const std::string name = required_text(path, "path");
-    std::error_code error;
-    if (!fs::exists(name, error))
-      throw Error(ErrorCode::kNotFound, name + ": " + (error ? error.message() : "no such file"));
-    delete_collection(name);
-  });
+  return guarded([&] { delete_database(required_text(path, "path")); });
 }
 
 int lectern_collection_index(lectern_collection* collection, const lectern_index_options* options,
