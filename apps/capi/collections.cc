@@ -33,6 +33,13 @@ lectern_collection* open_folder(const std::string& folder) {
   return open(default_collection_path(folder), {fs::absolute(folder)});
 }
 
+void delete_database(const std::string& path) {
+  std::error_code error;
+  if (!fs::exists(path, error))
+    throw Error(ErrorCode::kNotFound, path + ": " + (error ? error.message() : "no such file"));
+  delete_collection(path);
+}
+
 std::vector<fs::path> roots_of(const lectern_collection& collection, const lectern_index_options& options) {
   require_list(options.paths, options.n_paths, "paths");
   std::vector<fs::path> roots;
@@ -53,6 +60,7 @@ const lectern_index_report* index(lectern_collection* collection, const lectern_
   const std::lock_guard lock(collection->writing);
   const IndexReport report = collection->collection->index(
       roots, how, stop.progress(options.on_progress, options.user_data), stop.token());
+  stop.token().throw_if_cancelled();  // by the last word of the progress, when all had been read
   auto out = std::make_unique<Result<lectern_index_report>>();
   out->added = report.added;
   out->changed = report.changed;
@@ -203,7 +211,7 @@ void lectern_collection_free(lectern_collection* collection) {
 }
 
 int lectern_collection_delete(const char* path) {
-  return guarded([&] { lectern::delete_collection(required_text(path, "path")); });
+  return guarded([&] { delete_database(required_text(path, "path")); });
 }
 
 int lectern_collection_index(lectern_collection* collection, const lectern_index_options* options,

@@ -69,8 +69,9 @@ static struct place* place_new(const lectern_passage* passage, size_t n_words) {
 }
 
 static void clear_list(GtkWidget* list) {
-  GtkWidget* row;
-  while ((row = gtk_widget_get_first_child(list)) != NULL) gtk_list_box_remove(GTK_LIST_BOX(list), row);
+  GtkListBoxRow* row;
+  while ((row = gtk_list_box_get_row_at_index(GTK_LIST_BOX(list), 0)) != NULL)
+    gtk_list_box_remove(GTK_LIST_BOX(list), GTK_WIDGET(row));
 }
 
 /* `markup` and `place` are the row's from here on. */
@@ -93,12 +94,15 @@ static void add_row(GtkWidget* list, char* markup, struct place* place) {
   g_free(markup);
 }
 
-/* One line of a document's text: line ends and NULs become spaces. */
+/* A document's text as one line: white space and control characters become single spaces. */
 static void append_escaped(GString* markup, const char* text, size_t n) {
-  char* line = g_memdup2(text, n + 1);
-  for (size_t i = 0; i < n; ++i)
-    if ((unsigned char)line[i] < ' ') line[i] = ' ';
-  char* escaped = g_markup_escape_text(line, (gssize)n);
+  char* line = g_malloc(n + 1);
+  size_t length = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const char byte = (unsigned char)text[i] < ' ' ? ' ' : text[i];
+    if (byte != ' ' || length == 0 || line[length - 1] != ' ') line[length++] = byte;
+  }
+  char* escaped = g_markup_escape_text(line, (gssize)length);
   g_string_append(markup, escaped);
   g_free(escaped);
   g_free(line);
@@ -120,8 +124,10 @@ static char* hit_markup(const lectern_hit* hit) {
   uint64_t at = 0;
   if (hit->n_highlights > 0 && hit->highlights[0].begin > 60) {
     at = hit->highlights[0].begin - 60;
-    while (at > 0 && ((unsigned char)passage->text[at] & 0xc0) == 0x80) --at;
-    g_string_append(markup, "… ");
+    while (((unsigned char)passage->text[at] & 0xc0) == 0x80) ++at;
+    const char* space = memchr(passage->text + at, ' ', hit->highlights[0].begin - at);
+    if (space != NULL) at = (uint64_t)(space - passage->text); /* not within a word */
+    g_string_append(markup, "…");
   }
   for (size_t i = 0; i < hit->n_highlights; ++i) {
     const lectern_range word = hit->highlights[i];
@@ -462,9 +468,8 @@ static void keep_picture(struct app* app) {
   g_object_unref(paintable);
 }
 
-static GtkWidget* first_row(GtkWidget* list) {
-  GtkWidget* row = gtk_widget_get_first_child(list);
-  return row != NULL && GTK_IS_LIST_BOX_ROW(row) ? row : NULL;
+static GtkListBoxRow* first_row(GtkWidget* list) {
+  return gtk_list_box_get_row_at_index(GTK_LIST_BOX(list), 0);
 }
 
 /* The document shown has marked words. */
