@@ -6,7 +6,7 @@ set -euo pipefail
 build="g++ cmake ninja-build pkg-config libsqlite3-dev libicu-dev nlohmann-json3-dev libcli11-dev libcurl4-openssl-dev
   libarchive-dev libpugixml-dev libstemmer-dev libcpp-httplib-dev"
 run="poppler-utils ca-certificates python3 python3-pip"
-test="catch2 clang-format-14 chromium python3-venv valgrind xvfb libgtk-4-dev"
+test="catch2 clang-format-14 chromium python3-venv valgrind xvfb libgtk-4-dev lintian man-db"
 
 wanted=""
 for set in "$@"; do
