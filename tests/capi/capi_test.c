@@ -201,7 +201,8 @@ static void a_collection_holds_what_was_added(void) {
   CHECK_OK(lectern_collection_add(collection, "bells", kBells, strlen(kBells), "text", NULL));
   CHECK_OK(lectern_collection_add(collection, "empty.txt", NULL, 0, NULL, NULL));
   CHECK(garden != 0);
-  CHECK_STATUS(LECTERN_UNSUPPORTED, "x.bin", lectern_collection_add(collection, "x.bin", "\0\1\2", 3, NULL, NULL));
+  CHECK_STATUS(LECTERN_UNSUPPORTED, "x.bin",
+               lectern_collection_add(collection, "x.bin", "\0\1\2", 3, NULL, NULL));
   CHECK(lectern_collection_add(collection, "a.txt", "a", 1, "no-such-format", NULL) != LECTERN_OK);
   CHECK(strstr(lectern_last_error(), "no-such-format") != NULL);
   CHECK_REFUSED("path", lectern_collection_add(collection, "", "a", 1, NULL, NULL));
@@ -244,7 +245,9 @@ static void a_collection_holds_what_was_added(void) {
 
 static void texts_are_cut_at_whole_characters(void) {
   lectern_collection* collection = NULL;
-  const char words[] = "a\xe8\x8c\xb6" "b"; /* a茶b */
+  const char words[] =
+      "a\xe8\x8c\xb6"
+      "b"; /* a茶b */
   int64_t id = 0;
   CHECK_OK(lectern_collection_open_memory(&collection));
   CHECK_OK(lectern_collection_add(collection, "tea.txt", words, sizeof words - 1, NULL, &id));
@@ -339,8 +342,11 @@ static void files_are_indexed_and_kept(void) {
   CHECK_OK(lectern_collection_open(database, &collection));
   const char* paths[] = {notes};
   int n_calls = 0;
-  lectern_index_options options = {.struct_size = sizeof options, .paths = paths, .n_paths = 1,
-                                   .on_progress = stop_at_once, .user_data = &n_calls};
+  lectern_index_options options = {.struct_size = sizeof options,
+                                   .paths = paths,
+                                   .n_paths = 1,
+                                   .on_progress = stop_at_once,
+                                   .user_data = &n_calls};
   CHECK_STATUS(LECTERN_CANCELLED, "", lectern_collection_index(collection, &options, &report));
   CHECK(report == NULL && n_calls >= 1);
   options.on_progress = NULL;
@@ -380,7 +386,8 @@ static void files_are_indexed_and_kept(void) {
   CHECK(report->added == 2);
   lectern_index_report_free(report);
   lectern_collection_free(collection);
-  CHECK_STATUS(LECTERN_NOT_FOUND, "/no/such/folder", lectern_collection_open_folder("/no/such/folder", &collection));
+  CHECK_STATUS(LECTERN_NOT_FOUND, "/no/such/folder",
+               lectern_collection_open_folder("/no/such/folder", &collection));
   CHECK(collection == NULL);
 
   FILE* file = fopen(database, "r+b"); /* its first page still says what it is, the rest is noise */
@@ -528,8 +535,8 @@ static int hear(const char* text, size_t n, void* user_data) {
 static void a_model_generates(lectern_model* model) {
   const lectern_message messages[] = {{"system", "Be brief."}, {"user", "Say something."}};
   struct heard heard = {.n = 0};
-  lectern_generate_options options = {.struct_size = sizeof options, .max_tokens = 24, .on_text = hear,
-                                      .user_data = &heard};
+  lectern_generate_options options = {
+      .struct_size = sizeof options, .max_tokens = 24, .on_text = hear, .user_data = &heard};
   const lectern_reply *first = NULL, *second = NULL;
   CHECK_OK(lectern_generate(model, messages, 2, &options, &first));
   CHECK(first != NULL && first->new_tokens >= 1 && first->prompt_tokens > 10);
@@ -555,8 +562,9 @@ static void a_model_generates(lectern_model* model) {
   options.top_k = 0;
   options.top_p = 0;
 
-  options.json_schema = "{\"type\":\"object\",\"properties\":{\"sown\":{\"type\":\"boolean\"}},"
-                        "\"required\":[\"sown\"],\"additionalProperties\":false}";
+  options.json_schema =
+      "{\"type\":\"object\",\"properties\":{\"sown\":{\"type\":\"boolean\"}},"
+      "\"required\":[\"sown\"],\"additionalProperties\":false}";
   options.max_tokens = 64;
   CHECK_OK(lectern_generate(model, messages, 2, &options, &first));
   CHECK(first->truncated || strstr(first->text, "true") != NULL || strstr(first->text, "false") != NULL);
@@ -575,8 +583,8 @@ static void a_model_generates(lectern_model* model) {
 static void a_reply_can_be_cancelled(lectern_model* model) {
   const lectern_message message = {"user", "Talk for ever."};
   struct heard heard = {.stop_after = 1};
-  lectern_generate_options options = {.struct_size = sizeof options, .max_tokens = 100, .on_text = hear,
-                                      .user_data = &heard};
+  lectern_generate_options options = {
+      .struct_size = sizeof options, .max_tokens = 100, .on_text = hear, .user_data = &heard};
   const lectern_reply* reply = NULL;
   CHECK_STATUS(LECTERN_CANCELLED, "", lectern_generate(model, &message, 1, &options, &reply));
   CHECK(reply == NULL && heard.n_calls == 1); /* nothing is told after the stop */
@@ -599,8 +607,12 @@ static void a_question_is_answered(lectern_model* model) {
   const lectern_answer* answer = NULL;
   struct heard heard = {.n = 0};
   const lectern_message history[] = {{"user", "What grows?"}, {"assistant", "Beans."}};
-  lectern_ask_options options = {.struct_size = sizeof options, .level = "1", .helpers = "never",
-                                 .max_answer_tokens = 16, .on_text = hear, .on_step = count_steps,
+  lectern_ask_options options = {.struct_size = sizeof options,
+                                 .level = "1",
+                                 .helpers = "never",
+                                 .max_answer_tokens = 16,
+                                 .on_text = hear,
+                                 .on_step = count_steps,
                                  .user_data = &heard};
   CHECK_OK(lectern_ask(model, collection, "When were the beans sown?", &options, &answer));
   CHECK(answer != NULL && strlen(answer->text) == answer->text_bytes && strcmp(answer->level, "1") == 0);
@@ -650,8 +662,8 @@ struct asking {
 static void* talk_for_ever(void* user_data) {
   struct asking* asking = user_data;
   const lectern_message message = {"user", "Talk for ever."};
-  const lectern_generate_options options = {.struct_size = sizeof options, .max_tokens = 40,
-                                            .cancel = asking->cancel};
+  const lectern_generate_options options = {
+      .struct_size = sizeof options, .max_tokens = 40, .cancel = asking->cancel};
   do {
     const lectern_reply* reply = NULL;
     asking->status = lectern_generate(asking->model, &message, 1, &options, &reply);

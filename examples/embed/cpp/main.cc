@@ -24,7 +24,8 @@ static void ask(const lectern::Collection& collection, const std::string& questi
   std::cout << "\n\n";
   for (size_t i = 0; i < answer->n_citations; ++i) {
     const lectern_citation& citation = *answer->citations[i];
-    std::cout << "[" << citation.number << "] " << citation.passage->path << ": \"" << citation.quote << "\"\n";
+    std::cout << "[" << citation.number << "] " << citation.passage->path << ": \"" << citation.quote
+              << "\"\n";
   }
 }
 

@@ -366,7 +366,8 @@ static GtkWidget* text_view(GtkTextBuffer** buffer) {
   gtk_text_view_set_top_margin(GTK_TEXT_VIEW(view), 8);
   gtk_text_view_set_bottom_margin(GTK_TEXT_VIEW(view), 8);
   *buffer = gtk_text_view_get_buffer(GTK_TEXT_VIEW(view));
-  gtk_text_buffer_create_tag(*buffer, "passage", "paragraph-background", "#f2efe2", "foreground", "#201800", NULL);
+  gtk_text_buffer_create_tag(*buffer, "passage", "paragraph-background", "#f2efe2", "foreground", "#201800",
+                             NULL);
   gtk_text_buffer_create_tag(*buffer, "word", "background", "#ffe070", "foreground", "#201800", NULL);
   return view;
 }
