@@ -118,6 +118,8 @@ void a_model_generates(lectern_model* model) {
   CHECK(second->text_bytes == first->text_bytes && memcmp(first->text, second->text, first->text_bytes) == 0);
   lectern_reply_free(first);
   lectern_reply_free(second);
+  options.temperature = (float)strtod("nan", NULL);
+  CHECK_REFUSED("temperature", lectern_generate(model, messages, 2, &options, &first));
   options.temperature = -1;
   CHECK_REFUSED("temperature", lectern_generate(model, messages, 2, &options, &first));
   options.temperature = 0;

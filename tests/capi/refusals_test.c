@@ -49,6 +49,7 @@ void null_is_refused(lectern_model* model) {
   CHECK_REFUSED("out", lectern_model_load("no-such-model", NULL, NULL));
   CHECK_REFUSED("path", lectern_collection_open(NULL, &collection));
   CHECK(collection == NULL);
+  CHECK_REFUSED("path", lectern_collection_open("", &collection));
   CHECK_REFUSED("out", lectern_collection_open("x", NULL));
   collection = memory;
   CHECK_REFUSED("folder", lectern_collection_open_folder(NULL, &collection));

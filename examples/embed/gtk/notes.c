@@ -61,7 +61,7 @@ static void place_free(gpointer data) {
 static struct place* place_new(const lectern_passage* passage, size_t n_words) {
   struct place* place = g_new0(struct place, 1);
   place->document = passage->document_id;
-  place->path = g_strdup(passage->path);
+  place->path = g_filename_display_name(passage->path);
   place->passage = (lectern_range){passage->begin, passage->end};
   place->n_words = n_words;
   place->words = g_new0(lectern_range, n_words + 1);
@@ -109,10 +109,13 @@ static void append_escaped(GString* markup, const char* text, size_t n) {
 }
 
 static char* heading_markup(const lectern_passage* passage, const char* heading) {
-  return passage->page_first > 0
-             ? g_markup_printf_escaped("<b>%s</b>  <small>p. %d  %s</small>\n", passage->path,
-                                       passage->page_first, heading)
-             : g_markup_printf_escaped("<b>%s</b>  <small>%s</small>\n", passage->path, heading);
+  char* path = g_filename_display_name(passage->path);
+  char* markup = passage->page_first > 0
+                     ? g_markup_printf_escaped("<b>%s</b>  <small>p. %d  %s</small>\n", path,
+                                               passage->page_first, heading)
+                     : g_markup_printf_escaped("<b>%s</b>  <small>%s</small>\n", path, heading);
+  g_free(path);
+  return markup;
 }
 
 static char* hit_markup(const lectern_hit* hit) {
