@@ -9,6 +9,7 @@
  * time, on a thread of its own, which talks to the window through g_idle_add() only. */
 #include <gtk/gtk.h>
 #include <lectern.h>
+#include <locale.h>
 #include <string.h>
 
 struct app {
@@ -540,6 +541,7 @@ static gboolean self_test_tick(gpointer data) {
 }
 
 int main(int argc, char** argv) {
+  setlocale(LC_ALL, ""); /* what is typed as an argument is in the user's encoding */
   struct app app = {.query = "beans"};
   GOptionEntry entries[] = {
       {"model", 0, 0, G_OPTION_ARG_STRING, &app.model_name, "Model to answer with", "MODEL"},
