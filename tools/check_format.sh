@@ -6,7 +6,7 @@ if ! command -v clang-format-14 >/dev/null; then
   exit 0
 fi
 list() { find apps agent base engine include kernels models prompts retrieval tests examples \
-  \( -name '*.h' -o -name '*.cc' -o -name '*.inc' -o -name '*.cu' -o -name '*.cuh' \) -print0 2>/dev/null; }
+  \( -name '*.h' -o -name '*.hpp' -o -name '*.c' -o -name '*.cc' -o -name '*.inc' -o -name '*.cu' -o -name '*.cuh' \) -print0 2>/dev/null; }
 if [ "$1" = --fix ]; then
   list | xargs -0 clang-format-14 -i
 else

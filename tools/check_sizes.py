@@ -10,7 +10,7 @@ SOFT, HARD = 400, 800
 
 def main():
     too_long = 0
-    for path in files(".h", ".cc", ".inc", ".cu", ".cuh", ".py", ".sh", ".cmake"):
+    for path in files(".h", ".hpp", ".c", ".cc", ".inc", ".cu", ".cuh", ".py", ".sh", ".cmake"):
         n = (ROOT / path).read_text(encoding="utf-8").count("\n")
         if n > SOFT:
             print(f"{path}: {n} lines" + (f", the limit is {HARD}" if n > HARD else ""))

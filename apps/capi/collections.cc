@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 constexpr int kMaxHits = 1000;
 
 lectern_collection* open(const fs::path& path, std::vector<fs::path> folders) {
+  if (path.empty()) refuse("path: name a file for the collection");
   std::error_code error;
   if (const fs::path parent = path.parent_path(); !parent.empty()) fs::create_directories(parent, error);
   if (error) throw Error(ErrorCode::kIo, path.parent_path().string() + ": " + error.message());

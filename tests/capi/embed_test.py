@@ -49,7 +49,7 @@ def build_example(name, folder, environment):
 
 def in_a_screen(command):
     # Software rendering: there is no graphics card, and no desktop to speak to.
-    return ["xvfb-run", "-a", "-s", "-screen 0 1280x900x24", "env", "GSK_RENDERER=cairo", "GTK_A11Y=none", *command]
+    return ["xvfb-run", "-a", "-s", "-screen 0 1280x900x24", "env", "GSK_RENDERER=cairo", "GTK_A11Y=none", "G_DEBUG=fatal-criticals", *command]
 
 
 def test_ask(command, environment, model):

@@ -1,7 +1,6 @@
 // lectern.hpp beside the library's own C++: both may be included by one program.
 #include "include/lectern.hpp"
 
-#include <atomic>
 #include <string>
 #include <thread>
 
@@ -100,14 +99,17 @@ TEST_CASE("a model streams a reply and an answer", "[capi]") {
   AskOptions asking;
   asking.level = "1";
   asking.helpers = "never";
-  asking.max_answer_tokens = 12;
+  asking.max_answer_tokens = 40;
   int n_steps = 0;
   heard.clear();
   asking.on_text = options.on_text;
   asking.on_step = [&](const lectern_step& step) { return ++n_steps > 0 && step.kind != nullptr; };
   const Answer answer = model.ask(collection, "When were the beans sown?", asking);
+  CHECK_FALSE(heard.empty());
   CHECK(heard == std::string(answer->text, answer->text_bytes));
   CHECK(n_steps > 0);
+  asking.on_step = [](const lectern_step&) -> bool { throw OfTheCallback{1}; };
+  CHECK_THROWS_AS(model.ask(collection, "When were the beans sown?", asking), OfTheCallback);
 }
 
 TEST_CASE("what a callback throws comes out of the call, and stops it", "[capi]") {

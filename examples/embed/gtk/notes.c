@@ -9,6 +9,7 @@
  * time, on a thread of its own, which talks to the window through g_idle_add() only. */
 #include <gtk/gtk.h>
 #include <lectern.h>
+#include <locale.h>
 #include <string.h>
 
 struct app {
@@ -61,7 +62,7 @@ static void place_free(gpointer data) {
 static struct place* place_new(const lectern_passage* passage, size_t n_words) {
   struct place* place = g_new0(struct place, 1);
   place->document = passage->document_id;
-  place->path = g_strdup(passage->path);
+  place->path = g_filename_display_name(passage->path);
   place->passage = (lectern_range){passage->begin, passage->end};
   place->n_words = n_words;
   place->words = g_new0(lectern_range, n_words + 1);
@@ -109,10 +110,13 @@ static void append_escaped(GString* markup, const char* text, size_t n) {
 }
 
 static char* heading_markup(const lectern_passage* passage, const char* heading) {
-  return passage->page_first > 0
-             ? g_markup_printf_escaped("<b>%s</b>  <small>p. %d  %s</small>\n", passage->path,
-                                       passage->page_first, heading)
-             : g_markup_printf_escaped("<b>%s</b>  <small>%s</small>\n", passage->path, heading);
+  char* path = g_filename_display_name(passage->path);
+  char* markup = passage->page_first > 0
+                     ? g_markup_printf_escaped("<b>%s</b>  <small>p. %d  %s</small>\n", path,
+                                               passage->page_first, heading)
+                     : g_markup_printf_escaped("<b>%s</b>  <small>%s</small>\n", path, heading);
+  g_free(path);
+  return markup;
 }
 
 static char* hit_markup(const lectern_hit* hit) {
@@ -366,7 +370,8 @@ static GtkWidget* text_view(GtkTextBuffer** buffer) {
   gtk_text_view_set_top_margin(GTK_TEXT_VIEW(view), 8);
   gtk_text_view_set_bottom_margin(GTK_TEXT_VIEW(view), 8);
   *buffer = gtk_text_view_get_buffer(GTK_TEXT_VIEW(view));
-  gtk_text_buffer_create_tag(*buffer, "passage", "paragraph-background", "#f2efe2", "foreground", "#201800", NULL);
+  gtk_text_buffer_create_tag(*buffer, "passage", "paragraph-background", "#f2efe2", "foreground", "#201800",
+                             NULL);
   gtk_text_buffer_create_tag(*buffer, "word", "background", "#ffe070", "foreground", "#201800", NULL);
   return view;
 }
@@ -536,6 +541,7 @@ static gboolean self_test_tick(gpointer data) {
 }
 
 int main(int argc, char** argv) {
+  setlocale(LC_ALL, ""); /* what is typed as an argument is in the user's encoding */
   struct app app = {.query = "beans"};
   GOptionEntry entries[] = {
       {"model", 0, 0, G_OPTION_ARG_STRING, &app.model_name, "Model to answer with", "MODEL"},

@@ -1,6 +1,7 @@
 """liblectern from Python with nothing but ctypes: searching, asking, streaming. The rest of lectern.h is bound the same
 way: a Structure with the fields in the header's order, and a line in _declare()."""
 import ctypes
+import os
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_double, c_int, c_int64, c_size_t, c_uint64, c_void_p
 
 ABI = 0  # LECTERN_ABI_VERSION that the structures below are of
@@ -99,13 +100,13 @@ class _Handle:
 
 
 def _passage(passage):
-    return {"path": passage.path.decode(), "heading": passage.heading.decode(), "line": passage.line_first,
+    return {"path": os.fsdecode(passage.path), "heading": passage.heading.decode(), "line": passage.line_first,
             "text": passage.text.decode()}
 
 
 class Collection(_Handle):
     def __init__(self, folder):
-        super().__init__(_library.lectern_collection_free, _library.lectern_collection_open_folder, str(folder).encode())
+        super().__init__(_library.lectern_collection_free, _library.lectern_collection_open_folder, os.fsencode(folder))
 
     def index(self):
         _check(_library.lectern_collection_index(self.pointer, None, None))
@@ -122,7 +123,7 @@ class Collection(_Handle):
 
 class Model(_Handle):
     def __init__(self, name=None):
-        super().__init__(_library.lectern_model_free, _library.lectern_model_load, name and str(name).encode(), None)
+        super().__init__(_library.lectern_model_free, _library.lectern_model_load, name and os.fsencode(name), None)
 
     def ask(self, collection, question, on_text=None, **options):
         """`on_text(text)` gets the answer as it streams; what it raises stops the answer and is raised here. `options`:
