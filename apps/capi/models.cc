@@ -140,12 +140,12 @@ void lectern_models_free(const lectern_models* models) {
 }
 
 int lectern_pull(const char* id, const lectern_pull_options* options) {
-  return guarded([&] { pull(id, read_options(options, sizeof(*options), "lectern_pull_options")); });
+  return guarded([&] { pull(id, read_options(options, kFirstPullOptions, "lectern_pull_options")); });
 }
 
 int lectern_model_load(const char* id_or_path, const lectern_model_options* options, lectern_model** out) {
   return guarded_into(out, [&] {
-    return load(id_or_path, read_options(options, sizeof(*options), "lectern_model_options"));
+    return load(id_or_path, read_options(options, kFirstModelOptions, "lectern_model_options"));
   });
 }
 
@@ -169,7 +169,7 @@ int lectern_generate(lectern_model* model, const lectern_message* messages, size
                      const lectern_generate_options* options, const lectern_reply** out) {
   return guarded_into(out, [&] {
     return generate(model, messages, n_messages,
-                    read_options(options, sizeof(*options), "lectern_generate_options"));
+                    read_options(options, kFirstGenerateOptions, "lectern_generate_options"));
   });
 }
 
