@@ -59,11 +59,14 @@ lectern_model* load(const char* id_or_path, const lectern_model_options& options
       .n_threads = options.threads,
       .kv_tokens = options.context_tokens,
       .kv_type = word<KvType>(options.kv_type, {{"f16", KvType::kF16}, {"int8", KvType::kInt8}}, "kv_type")};
-  const ProgressFn progress = stop.progress(options.on_progress, options.user_data);
-  // Packing the weights cannot be stopped half way; what was asked to stop does not come to life.
+  // Loading takes no token: it is broken off where it tells how far it is, after each matrix.
+  const ProgressFn tell = stop.progress(options.on_progress, options.user_data);
+  const ProgressFn progress = [&](const Progress& state) {
+    if (tell) tell(state);
+    stop.token().throw_if_cancelled();
+  };
   stop.token().throw_if_cancelled();
   model->engine = Engine::load(resolve_model(model->name), {.backend = backend}, progress);
-  stop.token().throw_if_cancelled();
   model->description = model->engine->config().name + ", " + model->engine->describe();
   model->language_model = std::make_unique<SharedLanguageModel>(*model->engine, model->name);
   return model.release();

@@ -504,6 +504,13 @@ static void models_that_cannot_be_loaded(const char* good) {
   CHECK_STATUS(LECTERN_CANCELLED, "", lectern_model_load(good, &options, &model));
   CHECK(model == NULL);
   lectern_cancel_free(cancel);
+  /* A callback stops at the matrix at hand, not after the last. */
+  int n_calls = 0;
+  options.cancel = NULL;
+  options.on_progress = stop_at_once;
+  options.user_data = &n_calls;
+  CHECK_STATUS(LECTERN_CANCELLED, "", lectern_model_load(good, &options, &model));
+  CHECK(model == NULL && n_calls == 1);
 }
 
 struct heard {
