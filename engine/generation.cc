@@ -27,11 +27,11 @@ Generation::Generation(const Model& model, const GenerateRequest& request, Sink 
 Reading* Generation::reading(size_t i) {
   if (i > 0) return nullptr;
   if (!time_) time_.emplace();
-  drop_guesses();
   if (!started_) {
     started_ = true;
     go_on();  // a grammar may leave no choice
   }
+  drop_guesses();  // after it: forced tokens are read too, and may have moved those before them
   if (done_) return nullptr;
   return &reading_;
 }

@@ -41,7 +41,7 @@ void check_struct_size(const void* options, size_t n_bytes, size_t first_version
                        const char* name);
 
 // A struct of options as this version knows it: fields that the caller's version did not have are 0.
-// `first_version`: sizeof in the first release.
+// `first_version`: one of the sizes below.
 template <typename Options>
 Options read_options(const Options* options, size_t first_version, const char* name) {
   Options read{};
@@ -50,5 +50,15 @@ Options read_options(const Options* options, size_t first_version, const char* n
   std::memcpy(&read, options, std::min(options->struct_size, sizeof(Options)));
   return read;
 }
+
+// Where each struct of options ended in the first release: what its callers pass, whatever was appended
+// since.
+inline constexpr size_t kFirstPullOptions = offsetof(lectern_pull_options, user_data) + sizeof(void*);
+inline constexpr size_t kFirstModelOptions = offsetof(lectern_model_options, user_data) + sizeof(void*);
+inline constexpr size_t kFirstIndexOptions = offsetof(lectern_index_options, user_data) + sizeof(void*);
+// The four bytes behind follow_names are padding, which callers do not set: a field after it begins at 40.
+inline constexpr size_t kFirstSearchOptions = offsetof(lectern_search_options, follow_names) + sizeof(int);
+inline constexpr size_t kFirstAskOptions = offsetof(lectern_ask_options, user_data) + sizeof(void*);
+inline constexpr size_t kFirstGenerateOptions = offsetof(lectern_generate_options, user_data) + sizeof(void*);
 
 }  // namespace lectern::capi

@@ -127,7 +127,7 @@ using namespace lectern::capi;
 int lectern_ask(lectern_model* model, const lectern_collection* collection, const char* question,
                 const lectern_ask_options* options, const lectern_answer** out) {
   return guarded_into(out, [&] {
-    return ask(model, collection, question, read_options(options, sizeof(*options), "lectern_ask_options"));
+    return ask(model, collection, question, read_options(options, kFirstAskOptions, "lectern_ask_options"));
   });
 }
 

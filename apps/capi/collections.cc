@@ -219,7 +219,7 @@ int lectern_collection_index(lectern_collection* collection, const lectern_index
                              const lectern_index_report** out) {
   const lectern_index_report* unwanted = nullptr;
   const int status = guarded_into(out != nullptr ? out : &unwanted, [&] {
-    return index(collection, read_options(options, sizeof(*options), "lectern_index_options"));
+    return index(collection, read_options(options, kFirstIndexOptions, "lectern_index_options"));
   });
   free_result(unwanted);
   return status;
@@ -277,7 +277,7 @@ void lectern_stats_free(const lectern_stats* stats) {
 int lectern_search(const lectern_collection* collection, const char* query,
                    const lectern_search_options* options, const lectern_hits** out) {
   return guarded_into(out, [&] {
-    return search(collection, query, read_options(options, sizeof(*options), "lectern_search_options"));
+    return search(collection, query, read_options(options, kFirstSearchOptions, "lectern_search_options"));
   });
 }
 

@@ -59,11 +59,14 @@ lectern_model* load(const char* id_or_path, const lectern_model_options& options
       .n_threads = options.threads,
       .kv_tokens = options.context_tokens,
       .kv_type = word<KvType>(options.kv_type, {{"f16", KvType::kF16}, {"int8", KvType::kInt8}}, "kv_type")};
-  const ProgressFn progress = stop.progress(options.on_progress, options.user_data);
-  // Packing the weights cannot be stopped half way; what was asked to stop does not come to life.
+  // Loading takes no token: it is broken off where it tells how far it is, after each matrix.
+  const ProgressFn tell = stop.progress(options.on_progress, options.user_data);
+  const ProgressFn progress = [&](const Progress& state) {
+    if (tell) tell(state);
+    stop.token().throw_if_cancelled();
+  };
   stop.token().throw_if_cancelled();
   model->engine = Engine::load(resolve_model(model->name), {.backend = backend}, progress);
-  stop.token().throw_if_cancelled();
   model->description = model->engine->config().name + ", " + model->engine->describe();
   model->language_model = std::make_unique<SharedLanguageModel>(*model->engine, model->name);
   return model.release();
@@ -140,12 +143,12 @@ void lectern_models_free(const lectern_models* models) {
 }
 
 int lectern_pull(const char* id, const lectern_pull_options* options) {
-  return guarded([&] { pull(id, read_options(options, sizeof(*options), "lectern_pull_options")); });
+  return guarded([&] { pull(id, read_options(options, kFirstPullOptions, "lectern_pull_options")); });
 }
 
 int lectern_model_load(const char* id_or_path, const lectern_model_options* options, lectern_model** out) {
   return guarded_into(out, [&] {
-    return load(id_or_path, read_options(options, sizeof(*options), "lectern_model_options"));
+    return load(id_or_path, read_options(options, kFirstModelOptions, "lectern_model_options"));
   });
 }
 
@@ -169,7 +172,7 @@ int lectern_generate(lectern_model* model, const lectern_message* messages, size
                      const lectern_generate_options* options, const lectern_reply** out) {
   return guarded_into(out, [&] {
     return generate(model, messages, n_messages,
-                    read_options(options, sizeof(*options), "lectern_generate_options"));
+                    read_options(options, kFirstGenerateOptions, "lectern_generate_options"));
   });
 }
 

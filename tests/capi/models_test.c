@@ -30,6 +30,12 @@ void models_are_listed(void) {
   CHECK_REFUSED("source", lectern_pull(NULL, &options));
 }
 
+static int stop_loading(const lectern_progress* progress, void* n_calls) {
+  (void)progress;
+  ++*(int*)n_calls;
+  return 1;
+}
+
 void models_that_cannot_be_loaded(const char* good) {
   lectern_model* model = NULL;
   CHECK_STATUS(LECTERN_NOT_FOUND, "no-such-model", lectern_model_load("no-such-model", NULL, &model));
@@ -61,6 +67,13 @@ void models_that_cannot_be_loaded(const char* good) {
   CHECK_STATUS(LECTERN_CANCELLED, "", lectern_model_load(good, &options, &model));
   CHECK(model == NULL);
   lectern_cancel_free(cancel);
+  /* A callback stops at the matrix at hand, not after the last. */
+  int n_calls = 0;
+  options.cancel = NULL;
+  options.on_progress = stop_loading;
+  options.user_data = &n_calls;
+  CHECK_STATUS(LECTERN_CANCELLED, "", lectern_model_load(good, &options, &model));
+  CHECK(model == NULL && n_calls == 1);
 }
 
 struct heard {

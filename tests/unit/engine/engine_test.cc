@@ -346,6 +346,31 @@ TEST_CASE("score sums the log-probabilities of a continuation") {
   CHECK(code_of([&] { engine->score(items, cancel); }) == ErrorCode::kCancelled);
 }
 
+// Tokens that a grammar forces before the model was asked are read after the prompt, which may take several
+// steps.
+TEST_CASE("what a grammar leaves open is chosen after what it forces") {
+  const auto engine = tiny_engine();
+  const Tokenizer& tokenizer = engine->tokenizer();
+  const std::string forced = GENERATE("#", "a beginning that leaves no choice ");
+  const std::string letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+  std::vector<std::string> options;
+  for (const char letter : letters) options.push_back(forced + letter);
+  const int n_prompt = GENERATE(10, 600, 900);
+  const std::vector<int32_t> prompt = some_tokens(n_prompt);
+  std::vector<int32_t> whole = prompt;
+  for (const int32_t id : tokenizer.encode(forced)) whole.push_back(id);
+  const std::vector<float> logits = run_last(engine->backend(), whole);
+  const char best = *std::max_element(letters.begin(), letters.end(), [&](char a, char b) {
+    return logits[static_cast<size_t>(a)] < logits[static_cast<size_t>(b)];
+  });
+  GenerateRequest request = request_of(prompt, 100);
+  request.grammar = Grammar::choice(options);
+  CHECK(generate(*engine, request).text == forced + best);
+  const GenerateResult again = generate(*engine, request);
+  CHECK(again.text == forced + best);
+  CHECK(again.cached_prompt_tokens >= n_prompt / kKvPageTokens * kKvPageTokens);
+}
+
 TEST_CASE("score_labels gives the labels' log-probabilities among themselves") {
   const auto engine = tiny_engine();
   const std::vector<std::vector<int32_t>> prompts = {some_tokens(50), some_tokens(60), {3}};
