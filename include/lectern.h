@@ -14,9 +14,10 @@
  *  4. Results are structs that the library makes and frees. Lists in them are arrays of pointers, and their
  *     sizes are not yours to rely on: later versions append fields. All that a result points to lives until
  *     it is freed, also when the model or collection goes first.
- *  5. Texts are UTF-8 and end with a NUL; one that may hold NULs inside has its length beside it (text,
- *     text_bytes). In results none is NULL: what is not known is "". What you pass in is only borrowed for
- *     the call. Positions are bytes, [begin, end). Choices are the words of the program: "auto", "whole".
+ *  5. Texts are UTF-8, but for paths, which are as the file system has them, and end with a NUL; one that
+ *     may hold NULs inside has its length beside it (text, text_bytes). In results none is NULL: what is not
+ * known is "". What you pass in is only borrowed for the call. Positions are bytes, [begin, end). Choices are
+ * the words of the program: "auto", "whole".
  *  6. Callbacks run on the thread that made the call, before it returns. 0: go on; anything else stops the
  *     work, and the call returns LECTERN_CANCELLED. A callback must not use the call's model or collection,
  *     and must not jump (longjmp, exceptions) out of the library. A lectern_cancel does the same from any

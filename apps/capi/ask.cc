@@ -107,6 +107,8 @@ const lectern_answer* ask(lectern_model* model, const lectern_collection* collec
   require(collection, "collection");
   const AskRequest request = request_of(question, options);
   require_list(options.documents, options.n_documents, "documents");
+  for (size_t i = 0; i < options.n_documents; ++i)
+    collection->collection->passages(options.documents[i], 0, 1);  // throws for one that is not there
   const Stop stop(options.cancel);
   AskEvents events;
   events.on_step = [&](const TraceStep& step) { stop.step(options.on_step, step, options.user_data); };

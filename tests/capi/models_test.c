@@ -221,6 +221,10 @@ void a_question_is_answered(lectern_model* model) {
   CHECK_REFUSED("max_answer_tokens", lectern_ask(model, collection, "Beans?", &options, &answer));
   options.max_answer_tokens = 16;
   CHECK_REFUSED("", lectern_ask(model, collection, "?!", NULL, &answer));
+  const int64_t unknown[] = {4711};
+  const lectern_ask_options only_unknown = {
+      .struct_size = sizeof only_unknown, .documents = unknown, .n_documents = 1};
+  CHECK_STATUS(LECTERN_NOT_FOUND, "4711", lectern_ask(model, collection, "Beans?", &only_unknown, &answer));
   lectern_cancel* cancel = NULL;
   CHECK_OK(lectern_cancel_create(&cancel));
   lectern_cancel_set(cancel);
