@@ -223,6 +223,10 @@ bool CitedText::in_passages(std::string_view words) const {
 bool CitedText::take_sentence_end(bool final) {
   const bool newline = raw_.front() == '\n';
   const size_t mark = utf8::decode(raw_, 0).length;
+  if (text_.empty() && !newline) {  // of nothing: the sentence was a marker, and it was dropped
+    raw_.erase(0, mark);
+    return true;
+  }
   size_t next = mark;
   while (next < raw_.size() && (raw_[next] == ' ' || (newline && raw_[next] == '\n'))) ++next;
   if (next == raw_.size() && !final) return false;

@@ -117,7 +117,9 @@ bool opens_block(std::string_view text, size_t i) {
   if (std::string_view("#-*+|>").find(text[i]) != std::string_view::npos) return true;
   size_t digits = i;
   while (digits < text.size() && is_digit(static_cast<uint8_t>(text[digits]))) ++digits;
-  return digits > i && digits < text.size() && (text[digits] == '.' || text[digits] == ')');
+  // A year at the beginning of a line that was wrapped numbers nothing.
+  return digits > i && digits - i <= 3 && digits < text.size() &&
+         (text[digits] == '.' || text[digits] == ')');
 }
 
 // A line break ends the sentence when the next line opens a block, or the line itself is a heading or a row.

@@ -15,7 +15,7 @@ void check_bounds(std::string_view text, const std::string& origin, Bounds bound
     throw Error(ErrorCode::kCorrupt, origin + ": " + why + " at byte " + std::to_string(at));
   };
   std::array<uint64_t, kMaxJsonDepth + 1> n_keys{};  // of the object that is open at each depth
-  uint64_t comparisons = 0;
+  uint64_t comparisons = 0, values = 1;
   int depth = 0;
   bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -34,6 +34,8 @@ void check_bounds(std::string_view text, const std::string& origin, Bounds bound
       if (depth > 0) n_keys[static_cast<size_t>(depth)] = 0;
     } else if (c == ']' || c == '}') {
       --depth;
+    } else if (c == ',' && bounds == Bounds::kDepthAndKeys) {
+      if (++values > kMaxJsonValues) refuse("JSON of too many values", i);
     } else if (c == ':' && depth > 0 && bounds == Bounds::kDepthAndKeys) {
       comparisons += n_keys[static_cast<size_t>(depth)]++;
       if (comparisons > kMaxJsonKeyComparisons) refuse("JSON objects of too many keys", i);

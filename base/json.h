@@ -20,8 +20,11 @@ inline constexpr int kMaxJsonDepth = 64;
 // would take more than these, all objects together, is refused: one object of 30,000 keys is taken.
 inline constexpr uint64_t kMaxJsonKeyComparisons = 500'000'000;
 
+// A value takes some twenty times the two bytes that it has at least: text of more values is refused.
+inline constexpr uint64_t kMaxJsonValues = 4'000'000;
+
 // Parses UTF-8 JSON text. Throws Error(kCorrupt) that names `origin` and the byte offset; refuses nesting
-// deeper than kMaxJsonDepth and too many keys before anything is built.
+// deeper than kMaxJsonDepth, too many keys and too many values before anything is built.
 Json parse_json(std::string_view text, const std::string& origin);
 
 // For large documents: shows the values one after another and builds nothing.

@@ -174,7 +174,8 @@ LECTERN_API int lectern_collection_open(const char* path, lectern_collection** o
 LECTERN_API int lectern_collection_open_folder(const char* folder, lectern_collection** out);
 LECTERN_API int lectern_collection_open_memory(lectern_collection** out);
 LECTERN_API void lectern_collection_free(lectern_collection* collection);
-/* Deletes a database file with its log, also a damaged one. */
+/* Deletes a database file with its log, also a damaged one that can be told for one. While this program has
+ * it open: LECTERN_UNAVAILABLE. */
 LECTERN_API int lectern_collection_delete(const char* path);
 
 typedef struct lectern_index_options {

@@ -135,7 +135,7 @@ SegmentHeader merge_segments(std::span<const MergeInput> inputs, BlobReader& blo
     iterators.push_back(std::make_unique<Segment::TermIterator>(*input.segment, blobs, 0));
   std::vector<Posting> postings, part;
   TermPostings coded;
-  std::string term;
+  std::string term, last_term;
   for (;;) {
     // Few inputs: the smallest term by a plain scan.
     const Segment::TermIterator* smallest = nullptr;
@@ -144,6 +144,11 @@ SegmentHeader merge_segments(std::span<const MergeInput> inputs, BlobReader& blo
         smallest = iterator.get();
     if (smallest == nullptr) break;
     term = smallest->term();
+    if (term.empty() || term <= last_term)
+      throw Error(ErrorCode::kCorrupt,
+                  "the terms of a segment are out of order; delete the collection and index its "
+                  "documents again");
+    last_term = term;
     postings.clear();
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (!iterators[i]->valid() || iterators[i]->term() != term) continue;

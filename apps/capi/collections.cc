@@ -1,4 +1,6 @@
 // Collections: opening, indexing, documents, and searching.
+#include <set>
+
 #include "apps/capi/guarded.h"
 #include "apps/capi/handles.h"
 #include "apps/capi/passages.h"
@@ -15,6 +17,16 @@ namespace fs = std::filesystem;
 
 constexpr int kMaxHits = 1000;
 
+// The databases that are open in this program, each as often as it has handles.
+std::mutex open_mutex;
+std::multiset<fs::path> open_databases;
+
+fs::path identity_of(const fs::path& path) {
+  std::error_code error;
+  fs::path whole = fs::weakly_canonical(path, error);
+  return error ? path : whole;
+}
+
 lectern_collection* open(const fs::path& path, std::vector<fs::path> folders) {
   if (path.empty()) refuse("path: name a file for the collection");
   std::error_code error;
@@ -24,6 +36,9 @@ lectern_collection* open(const fs::path& path, std::vector<fs::path> folders) {
   opened->path = path;
   opened->folders = std::move(folders);
   opened->collection = Collection::open(path);
+  const std::lock_guard lock(open_mutex);
+  opened->identity = identity_of(path);
+  open_databases.insert(opened->identity);
   return opened.release();
 }
 
@@ -38,6 +53,9 @@ void delete_database(const std::string& path) {
   std::error_code error;
   if (!fs::exists(path, error))
     throw Error(ErrorCode::kNotFound, path + ": " + (error ? error.message() : "no such file"));
+  const std::lock_guard lock(open_mutex);
+  if (open_databases.contains(identity_of(path)))
+    throw Error(ErrorCode::kUnavailable, path + ": is open in this program; free its handles first");
   delete_collection(path);
 }
 
@@ -208,7 +226,11 @@ int lectern_collection_open_memory(lectern_collection** out) {
 }
 
 void lectern_collection_free(lectern_collection* collection) {
+  if (collection == nullptr) return;
+  const std::filesystem::path identity = collection->identity;
   delete collection;
+  const std::lock_guard lock(open_mutex);
+  if (const auto at = open_databases.find(identity); at != open_databases.end()) open_databases.erase(at);
 }
 
 int lectern_collection_delete(const char* path) {

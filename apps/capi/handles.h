@@ -20,6 +20,7 @@ struct lectern_model {
 
 struct lectern_collection {
   std::filesystem::path path;                  // of the database; empty: in memory
+  std::filesystem::path identity;              // the same, whatever it was called
   std::vector<std::filesystem::path> folders;  // that it was opened for
   std::unique_ptr<lectern::Collection> collection;
   std::mutex writing;

@@ -32,9 +32,11 @@ void say_what_is_served(Program& program, const server::Service& service) {
 }
 
 int mcp(Program& program, const Options& options) {
-  server::Service service(options.folders, {.default_model = model_name(program),
-                                            .backend = backend_options(program, 0),
-                                            .idle_seconds = options.idle_minutes * 60});
+  server::Service service(options.folders,
+                          {.default_model = model_name(program),
+                           .backend = backend_options(program, 0),
+                           .idle_seconds = options.idle_minutes * 60},
+                          server::Service::Uploads::kNone);
   say_what_is_served(program, service);
   if (!options.no_index) {
     for (const auto& collection : service.collections())

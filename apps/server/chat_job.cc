@@ -191,8 +191,11 @@ void add_counts(ChatResult& result, const GenerateResult& done) {
 
 void PreparedChat::generate(ChatResult& result, const std::function<bool(std::string_view)>& pass_on,
                             const CancelToken& cancel, const ToolCallParser::OnCall& on_call) {
+  std::string heard;
+  for (const ChatMessage& message : job_.messages)
+    if (message.role == Role::kUser || message.role == Role::kTool) heard += message.content + "\n";
   ToolCallParser parser(
-      job_.tools,
+      job_.tools, heard,
       [&](std::string_view text) {
         result.text += text;
         pass_on(text);

@@ -49,6 +49,7 @@ class ModelHost {
   // The default model and the installed ones of the registry.
   std::vector<ModelInfo> list() const;
   const std::string& default_id() const { return default_id_; }
+  double idle_seconds() const { return options_.idle_seconds; }
 
   // A model that stays loaded while it is held, and a turn: at most max_questions are held at a time. `id`:
   // one of list(), "": the default. Loads it with progress. Throws HttpError: 404 for a model that is not

@@ -1,4 +1,5 @@
 // /api/show, /api/pull, /api/ps, /api/delete: the models, as Ollama's clients expect them.
+#include <cmath>
 #include <ctime>
 
 #include "apps/server/chat_job.h"
@@ -91,7 +92,8 @@ void running(Call& call, Service& service) {
     if (!model.loaded) continue;
     Json json = ollama_tag(model.id, model);
     json["size_vram"] = 0;
-    json["expires_at"] = ollama_time(std::time(nullptr));
+    // At the earliest: it may have been used a moment ago.
+    json["expires_at"] = ollama_time(std::time(nullptr) + std::lround(service.models().idle_seconds()));
     list.push_back(std::move(json));
   }
   call.reply({{"models", list}});

@@ -22,7 +22,21 @@ OpenCollection::~OpenCollection() {
   }
 }
 
-Service::Service(const std::vector<std::string>& folders, ModelHostOptions models)
+namespace {
+
+// " notes, papers, ...", for messages.
+std::string names_of(const std::vector<std::shared_ptr<OpenCollection>>& collections) {
+  constexpr size_t kMost = 8;
+  std::string names;
+  for (size_t i = 0; i < std::min(collections.size(), kMost); ++i)
+    names += (i == 0 ? " " : ", ") + collections[i]->id;
+  if (collections.size() > kMost) names += ", ...";
+  return names.empty() ? " none" : names;
+}
+
+}  // namespace
+
+Service::Service(const std::vector<std::string>& folders, ModelHostOptions models, Uploads uploads)
     : models_(std::move(models)) {
   std::error_code error;
   for (const std::string& folder : folders) {
@@ -40,6 +54,7 @@ Service::Service(const std::vector<std::string>& folders, ModelHostOptions model
       skipped_.emplace_back(why.what());  // one that is damaged does not keep the others from being served
     }
   }
+  if (uploads == Uploads::kNone) return;
   try {
     stores_ = std::make_unique<Stores>(data_folder() / "server");
   } catch (const Error& why) {
@@ -95,12 +110,11 @@ std::shared_ptr<OpenCollection> Service::collection(const std::string& id) const
     const bool only_folder = !collections_.empty() && !collections_.front()->is_store &&
                              (collections_.size() == 1 || collections_[1]->is_store);
     if (only_folder || collections_.size() == 1) return collections_.front();
-    throw HttpError(400, "name the collection; GET /lectern/collections lists them", "missing_collection",
-                    "collection");
+    throw HttpError(400, "name the collection:" + names_of(collections_), "missing_collection", "collection");
   }
   for (const auto& collection : collections_)
     if (collection->id == id) return collection;
-  throw HttpError(404, "there is no collection \"" + id + "\"; GET /lectern/collections lists them",
+  throw HttpError(404, "there is no collection \"" + id + "\"; there are:" + names_of(collections_),
                   "collection_not_found", "collection");
 }
 

@@ -41,7 +41,10 @@ class Service {
  public:
   // Opens or makes the collection of each folder; without folders opens all that are indexed. Throws Error
   // that names the folder.
-  Service(const std::vector<std::string>& folders, ModelHostOptions models);
+  // Also opens what clients have uploaded, unless the folders are all that is to be served.
+  enum class Uploads { kServed, kNone };
+  Service(const std::vector<std::string>& folders, ModelHostOptions models,
+          Uploads uploads = Uploads::kServed);
 
   // Those of folders first, then the stores that clients made.
   std::vector<std::shared_ptr<OpenCollection>> collections() const;

@@ -144,6 +144,13 @@ std::vector<std::string_view> objects_in(std::string_view text) {
   return objects;
 }
 
+std::string without_blanks(std::string_view text) {
+  std::string out;
+  std::copy_if(text.begin(), text.end(), std::back_inserter(out),
+               [](char c) { return kSpace.find(c) == std::string_view::npos; });
+  return out;
+}
+
 std::string_view without_end_space(std::string_view text) {
   return text.substr(0, text.find_last_not_of(kSpace) + 1);
 }
@@ -210,6 +217,12 @@ std::optional<ToolCall> parse_tool_call(std::string_view text, const ToolSet& to
   }
 }
 
+ToolCallParser::ToolCallParser(const ToolSet& tools, std::string_view heard, OnText on_text, OnCall on_call)
+    : tools_(&tools),
+      heard_(without_blanks(heard)),
+      on_text_(std::move(on_text)),
+      on_call_(std::move(on_call)) {}
+
 void ToolCallParser::give(std::string_view text) {
   if (!text.empty()) on_text_(text);
 }
@@ -242,7 +255,7 @@ bool ToolCallParser::take_bare() {
   std::vector<ToolCall> calls;
   for (const std::string_view object : objects_in(text)) {
     auto call = parse_tool_call(object, *tools_);
-    if (!call) return false;
+    if (!call || heard_.find(without_blanks(object)) != std::string::npos) return false;
     calls.push_back(std::move(*call));
   }
   if (!tools_->parallel && calls.size() > 1) calls.resize(1);

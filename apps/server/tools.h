@@ -60,9 +60,9 @@ class ToolCallParser {
   using OnText = std::function<void(std::string_view)>;
   using OnCall = std::function<void(const ToolCall&)>;
 
-  // Keeps a reference to the tools.
-  ToolCallParser(const ToolSet& tools, OnText on_text, OnCall on_call)
-      : tools_(&tools), on_text_(std::move(on_text)), on_call_(std::move(on_call)) {}
+  // Keeps a reference to the tools. `heard`: what users and tools said. A call without tags that stands there
+  // word for word, blanks aside, is a quotation and stays text.
+  ToolCallParser(const ToolSet& tools, std::string_view heard, OnText on_text, OnCall on_call);
 
   void push(std::string_view text);
   void finish();  // no more comes
@@ -77,6 +77,7 @@ class ToolCallParser {
   void give(std::string_view text);
 
   const ToolSet* tools_;
+  std::string heard_;  // without blanks
   OnText on_text_;
   OnCall on_call_;
   std::string held_;

@@ -73,6 +73,7 @@ TEST_CASE("text around markers stays tidy") {
   CHECK(cite("").text.empty());
   CHECK(cite("   ").text.empty());
   CHECK(cite("[2]").text.empty());
+  CHECK(cite("[2]. The boiler came from Leeds [1].").text == "The boiler came from Leeds [1].");
   CHECK(cite("\n\nLeeds.\n").text == "Leeds [1].");
   CHECK(cite("- Ada Quill, 1874\n- Leeds\n").text == "- Ada Quill, 1874 [1]\n- Leeds [2]");
   CHECK(cite("[link](x) [a, b] [").text == "[link](x) [a, b] [");

@@ -37,6 +37,8 @@ TEST_CASE("a wrapped line goes on, a block begins anew") {
         Strings{"The pump house\nwas built in 1874.", "# Boiler", "It came\nfrom Leeds"});
   CHECK(sentences("1. First item\n2. Second item\n- third") ==
         Strings{"1. First item", "2. Second item", "- third"});
+  CHECK(sentences("The ship was broken up in\n1974. Its bell hangs in the hall.") ==
+        Strings{"The ship was broken up in\n1974.", "Its bell hangs in the hall."});
   CHECK(sentences("| a | b |\n| 1 | 2 |") == Strings{"| a | b |", "| 1 | 2 |"});
   CHECK(sentences(" \n\n ").empty());
 }
