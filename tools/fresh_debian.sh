@@ -13,7 +13,7 @@ shift || usage
 root=$(mktemp -d "${TMPDIR:-/tmp}/fresh-debian-XXXXXX")
 clean() {
   mountpoint -q "$root/proc" && umount "$root/proc"
-  rm -rf --one-file-system "$root"
+  rm -rf --one-file-system "$root" "$root.log"
 }
 trap clean EXIT
 step() { echo "== $*"; }
