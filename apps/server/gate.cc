@@ -319,7 +319,7 @@ void Gate::client_left(Connection& c) {
   c.cancel.cancel();
   if (c.inner < 0 || c.to_inner_done < c.to_inner.size()) return close(c);
   ::shutdown(c.inner, SHUT_WR);
-  ::close(c.client);
+  hang_up(c.client);
   c.client = -1;
   c.client_events = 0;
   c.out.clear();
@@ -328,8 +328,16 @@ void Gate::client_left(Connection& c) {
   watch(c);
 }
 
+// A child that is being started may hold a copy of the descriptor until it runs its program: closing ours
+// would leave it watched, and its events would be taken for those of the next connection that has the same
+// address.
+void Gate::hang_up(int fd) {
+  ::epoll_ctl(epoll_.fd, EPOLL_CTL_DEL, fd, nullptr);
+  ::close(fd);
+}
+
 void Gate::end_inner(Connection& c) {
-  ::close(c.inner);
+  hang_up(c.inner);
   c.inner = -1;
   c.inner_events = 0;
   if (c.has_slot) --in_flight_;
@@ -345,8 +353,8 @@ void Gate::end_inner(Connection& c) {
 
 void Gate::close(Connection& c) {
   c.cancel.cancel();
-  if (c.client >= 0) ::close(c.client);
-  if (c.inner >= 0) ::close(c.inner);
+  if (c.client >= 0) hang_up(c.client);
+  if (c.inner >= 0) hang_up(c.inner);
   if (c.has_slot) --in_flight_;
   body_bytes_ -= c.body_counted;
   if (c.stage == Connection::Stage::kQueued) std::erase(queue_, &c);

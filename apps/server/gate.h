@@ -91,6 +91,7 @@ class Gate {
   void write_client(Connection& c);
   void refuse(Connection& c, const Refusal& refusal);
   void client_left(Connection& c);
+  void hang_up(int fd);
   void end_inner(Connection& c);
   void close(Connection& c);
   void watch(Connection& c);
