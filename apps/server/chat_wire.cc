@@ -8,6 +8,17 @@
 
 namespace lectern::server {
 
+void read_seed_and_stop(const Fields& fields, GenerateRequest& request) {
+  // Any seed of 64 bits, as a signed number; none: a new one each time.
+  request.sampling.seed = fields.find("seed") == nullptr
+                              ? std::random_device()()
+                              : static_cast<uint64_t>(fields.integer("seed", 0, INT64_MIN, INT64_MAX));
+  request.stop = fields.texts("stop", 16);
+  for (const std::string& stop : request.stop)
+    if (stop.empty() || stop.size() > 256)
+      throw HttpError(400, "a stop string has 1 to 256 bytes", "invalid_value", "stop");
+}
+
 GenerateRequest read_sampling(const Fields& fields) {
   GenerateRequest request;
   const int64_t most = fields.integer("max_tokens", 1024, 1, kMaxAnswerTokens);
@@ -17,14 +28,7 @@ GenerateRequest read_sampling(const Fields& fields) {
   request.sampling.top_p = static_cast<float>(fields.number("top_p", 0.8, 0, 1));
   request.sampling.top_k = static_cast<int>(fields.integer("top_k", 20, 0, 1000));
   request.sampling.repetition_penalty = static_cast<float>(fields.number("repetition_penalty", 1, 0.1, 10));
-  // Any seed of 64 bits, as a signed number; none: a new one each time.
-  request.sampling.seed = fields.find("seed") == nullptr
-                              ? std::random_device()()
-                              : static_cast<uint64_t>(fields.integer("seed", 0, INT64_MIN, INT64_MAX));
-  request.stop = fields.texts("stop", 16);
-  for (const std::string& stop : request.stop)
-    if (stop.empty() || stop.size() > 256)
-      throw HttpError(400, "a stop string has 1 to 256 bytes", "invalid_value", "stop");
+  read_seed_and_stop(fields, request);
   return request;
 }
 

@@ -8,6 +8,8 @@
 
 namespace lectern::server {
 
+// "seed" and "stop", which OpenAI's and Ollama's clients send alike.
+void read_seed_and_stop(const Fields& fields, GenerateRequest& request);
 // temperature, top_p, top_k, repetition_penalty, seed, stop, max_tokens, max_completion_tokens; defaults as
 // the Qwen2.5 models are published with. Throws HttpError(400).
 GenerateRequest read_sampling(const Fields& fields);

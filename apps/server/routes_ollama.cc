@@ -1,8 +1,8 @@
 // /api/...: as Ollama's clients expect it. Streams are lines of JSON.
 #include <ctime>
-#include <random>
 
 #include "apps/server/chat_job.h"
+#include "apps/server/chat_wire.h"
 #include "apps/server/ollama_wire.h"
 #include "apps/server/routes.h"
 #include "apps/server/wire.h"
@@ -26,13 +26,7 @@ GenerateRequest read_options(const Fields& fields) {
   request.sampling.min_p = static_cast<float>(options.number("min_p", 0, 0, 1));
   request.sampling.top_k = static_cast<int>(options.integer("top_k", 20, 0, 1000));
   request.sampling.repetition_penalty = static_cast<float>(options.number("repeat_penalty", 1, 0.1, 10));
-  request.sampling.seed = options.find("seed") == nullptr
-                              ? std::random_device()()
-                              : static_cast<uint64_t>(options.integer("seed", 0, INT64_MIN, INT64_MAX));
-  request.stop = options.texts("stop", 16);
-  for (const std::string& stop : request.stop)
-    if (stop.empty() || stop.size() > 256)
-      throw HttpError(400, "a stop string has 1 to 256 bytes", "invalid_value", "stop");
+  read_seed_and_stop(options, request);
   const Json* format = fields.find("format");
   if (format != nullptr && *format == "json") {
     request.grammar = Grammar::any_json_object();
