@@ -102,15 +102,14 @@ std::string describe(const Place& place) {
 
 Reference parse_reference(const Collection& collection, const std::string& text) {
   Reference reference;
-  const bool is_path =
-      collection.find_document(text) || collection.find_document(text.substr(0, text.rfind(':')));
-  if (text.starts_with('#') && !is_path) {
+  const size_t colon = text.rfind(':');
+  const bool is_path = collection.find_document(text).has_value();
+  if (text.starts_with('#') && !is_path && !collection.find_document(text.substr(0, colon))) {
     if (!parse_number(std::string_view(text).substr(1), reference.chunk_id))
       throw Error(ErrorCode::kInvalidArgument, text + ": a passage's number looks like #17");
     return reference;
   }
-  const size_t colon = text.rfind(':');
-  if (colon == std::string::npos || collection.find_document(text)) {
+  if (colon == std::string::npos || is_path) {
     reference.path = text;
   } else if (!parse_range(std::string_view(text).substr(colon + 1), reference)) {
     throw Error(ErrorCode::kInvalidArgument,
