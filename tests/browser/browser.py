@@ -17,20 +17,16 @@ def skip(why):
     sys.exit(0)
 
 
-try:
-    from axe_playwright_python.sync_playwright import Axe  # noqa: F401 (for the tests)
-    from playwright.sync_api import sync_playwright
-except ImportError:
-    python = ROOT / "build" / "test-venv" / "bin" / "python"
-    if not python.exists() or pathlib.Path(sys.prefix) == python.parents[1]:
-        skip("Playwright is not there: tools/test_venv.sh installs it")
-    os.execv(python, [str(python), *sys.argv])
+from running_server import Server, need_package  # noqa: E402 (of tests/server)
+
+need_package("axe_playwright_python")
+need_package("playwright")
+from axe_playwright_python.sync_playwright import Axe  # noqa: E402, F401 (for the tests)
+from playwright.sync_api import sync_playwright  # noqa: E402
 
 CHROMIUM = os.environ.get("LECTERN_CHROMIUM") or shutil.which("chromium")
 if not CHROMIUM:
     skip("there is no chromium: apt-get install chromium")
-
-from running_server import Server  # noqa: E402 (of tests/server)
 
 WAIT_MS = 20_000
 

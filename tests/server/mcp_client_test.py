@@ -14,7 +14,7 @@ import threading
 import time
 import unittest
 
-from running_server import MODEL, NOTES, Server, model_file
+from running_server import MODEL, NOTES, Server, model_file, need_package
 
 
 def skip(why):
@@ -22,16 +22,10 @@ def skip(why):
     sys.exit(0)
 
 
-try:
-    import mcp
-    from mcp.client.stdio import StdioServerParameters
-    from mcp.shared.exceptions import MCPError
-except ImportError:
-    ROOT = pathlib.Path(__file__).resolve().parents[2]
-    python = ROOT / "build" / "test-venv" / "bin" / "python"
-    if not python.exists() or pathlib.Path(sys.prefix) == python.parents[1]:
-        skip("the package mcp is not there: tools/test_venv.sh installs it")
-    os.execv(python, [str(python), *sys.argv])
+need_package("mcp")
+import mcp  # noqa: E402
+from mcp.client.stdio import StdioServerParameters  # noqa: E402
+from mcp.shared.exceptions import MCPError  # noqa: E402
 
 PROGRAM = sys.argv[1]
 WITH_MODEL = "--model" in sys.argv

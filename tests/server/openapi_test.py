@@ -6,31 +6,20 @@ that fit their schemas, wrong data refused. Runs itself in build/test-venv.
 
 import argparse
 import json
-import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 import unittest
 
-from running_server import Server
+from running_server import Server, need_package
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def skip(why):
-    print("SKIPPED:", why)
-    sys.exit(0)
-
-
-try:
-    import schemathesis  # noqa: F401
-    from openapi_spec_validator import validate
-except ImportError:
-    python = ROOT / "build" / "test-venv" / "bin" / "python"
-    if not python.exists() or pathlib.Path(sys.prefix) == python.parents[1]:
-        skip("the package schemathesis is not there: tools/test_venv.sh installs it")
-    os.execv(python, [str(python), *sys.argv])
+need_package("schemathesis")
+need_package("openapi_spec_validator")
+from openapi_spec_validator import validate  # noqa: E402
 
 parser = argparse.ArgumentParser()
 parser.add_argument("program")
