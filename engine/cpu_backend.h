@@ -37,8 +37,6 @@ class CpuBackend final : public Backend {
   uint64_t weight_bytes_per_token() const override;
 
  private:
-  static constexpr int kKeyChunks = 3;
-
   // The rows of a piece on their way through the layers.
   struct Rows {
     std::vector<BatchPart> parts;

@@ -21,13 +21,17 @@ double dimension_of_rotations(double rotations, const Qwen2Config& config) {
 
 }  // namespace
 
-Rope::Rope(const Qwen2Config& config)
-    : dual_chunk_(config.dual_chunk_attention.value_or(DualChunkAttention{})) {
-  chunk_tokens_ = dual_chunk_.key_chunk_tokens();
+Rope::Rope(const Qwen2Config& config) {
   const int half = config.head_dim / 2;
+  table_.n_pairs = half;
+  if (const auto& dual = config.dual_chunk_attention) {
+    table_.chunk_tokens = dual->key_chunk_tokens();
+    table_.chunk_size = dual->chunk_size;
+    table_.original_max_position_embeddings = dual->original_max_position_embeddings;
+  }
   for (int i = 0; i < half; ++i) {
-    inverse_frequency_.push_back(
-        std::pow(static_cast<double>(config.rope_theta), -2.0 * i / static_cast<double>(config.head_dim)));
+    table_.inverse_frequency[i] =
+        std::pow(static_cast<double>(config.rope_theta), -2.0 * i / static_cast<double>(config.head_dim));
   }
   if (!config.rope_scaling || config.rope_scaling->factor <= 1.0f) return;
 
@@ -37,33 +41,24 @@ Rope::Rope(const Qwen2Config& config)
   if (high == low) high += 0.001;  // as the reference does, against dividing by zero
   for (int i = 0; i < half; ++i) {
     const double slowed = std::clamp((i - low) / (high - low), 0.0, 1.0);
-    inverse_frequency_[static_cast<size_t>(i)] *= (1.0 - slowed) + slowed / factor;
+    table_.inverse_frequency[i] *= (1.0 - slowed) + slowed / factor;
   }
-  magnitude_ = 0.1 * std::log(factor) + 1.0;
+  table_.magnitude = 0.1 * std::log(factor) + 1.0;
 }
 
 void Rope::fill_key(int position, float* cos_sin) const {
-  fill(chunk_tokens_ == 0 ? position : position % chunk_tokens_, magnitude_, cos_sin);
+  fill(key_rotation(table_, position), cos_sin);
 }
 
 void Rope::fill_query(int position, KeyChunk chunk, float* cos_sin) const {
-  if (chunk_tokens_ == 0) return fill(position, magnitude_, cos_sin);
-  const int original = dual_chunk_.original_max_position_embeddings;
-  const double stretch = original == 0 ? 1.0 : std::max(1.0, (position + 1.0) / original);
-  const double temperature = 0.1 * std::log(stretch) + 1.0;
-  const int in_chunk = position % chunk_tokens_;
-  const int rotation = chunk == KeyChunk::kIntra  ? in_chunk
-                       : chunk == KeyChunk::kSucc ? std::min(in_chunk + chunk_tokens_, dual_chunk_.chunk_size)
-                                                  : dual_chunk_.chunk_size;
-  fill(rotation, temperature * temperature, cos_sin);
+  fill(query_rotation(table_, position, chunk), cos_sin);
 }
 
-void Rope::fill(int position, double magnitude, float* cos_sin) const {
-  const size_t half = inverse_frequency_.size();
-  for (size_t i = 0; i < half; ++i) {
-    const double angle = position * inverse_frequency_[i];
-    cos_sin[i] = static_cast<float>(std::cos(angle) * magnitude);
-    cos_sin[half + i] = static_cast<float>(std::sin(angle) * magnitude);
+void Rope::fill(const Rotation& rotation, float* cos_sin) const {
+  for (int i = 0; i < table_.n_pairs; ++i) {
+    const double angle = rotation.position * table_.inverse_frequency[i];
+    cos_sin[i] = static_cast<float>(std::cos(angle) * rotation.magnitude);
+    cos_sin[table_.n_pairs + i] = static_cast<float>(std::sin(angle) * rotation.magnitude);
   }
 }
 
