@@ -109,6 +109,7 @@ class DeviceBuffer {
     return data();
   }
   T* data() const { return reinterpret_cast<T*>(memory_.data()); }
+  size_t size() const { return memory_.size() / sizeof(T); }
   int generation() const { return generation_; }
 
  private:
