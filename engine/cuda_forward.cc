@@ -73,6 +73,13 @@ CudaBackend::CudaBackend(std::shared_ptr<const ModelFile> model, int device, con
   compute_capability_ = 10 * properties.major + properties.minor;
   n_multiprocessors_ = properties.multiProcessorCount;
 
+  if (options_.fp8) {
+    if (compute_capability_ < 89) {
+      throw Error(ErrorCode::kUnsupported, device_name_ + " has no products of 8-bit floats, which begin with "
+                                                          "compute capability 8.9; leave out --fp8");
+    }
+    weights_.round_to_e4m3(stream_);
+  }
   weights_.expand_within(static_cast<size_t>(free_device_bytes() / 3), stream_);
   if (weights_.largest_unexpanded() > 0) matmul_.reserve_expansion(weights_.largest_unexpanded());
   if (options_.prefill_chunk_tokens == 0) {
@@ -106,11 +113,12 @@ CudaBackend::~CudaBackend() {
 }
 
 std::string CudaBackend::describe() const {
-  return "CUDA, " + device_name_ + (weights_.expanded() ? ", weights also in bfloat16" : "");
+  return "CUDA, " + device_name_ + (options_.fp8 ? ", weights also in 8-bit floats" : weights_.expanded() ? ", weights also in bfloat16" : "");
 }
 
 std::string CudaBackend::numerics() const {
-  return "cuda sm_" + std::to_string(compute_capability_) + " " + std::to_string(kNumericsVersion) +
+  return "cuda sm_" + std::to_string(compute_capability_) + (options_.fp8 ? " e4m3 " : " ") +
+         std::to_string(kNumericsVersion) +
          sparse_numerics(options_.sparse_prefill, config_);
 }
 
@@ -182,6 +190,11 @@ void CudaBackend::reserve_buffers(size_t n) {
   const size_t slots = n * u(c.num_experts_per_tok);
   const size_t width = std::max({n * u(c.architecture == Architecture::kQwen2Moe ? 0 : c.intermediate_size),
                                  n * u(c.shared_expert_intermediate_size), slots * u(c.moe_intermediate_size)});
+  if (options_.fp8) {
+    const int widest = std::max({c.hidden_size, c.q_size(), c.intermediate_size, c.moe_intermediate_size,
+                                 c.shared_expert_intermediate_size});
+    matmul_.reserve_e4m3(std::max(n, slots), u(widest));
+  }
   gate_.at_least(width);
   up_.at_least(width);
   if (c.architecture != Architecture::kQwen2Moe) return;
