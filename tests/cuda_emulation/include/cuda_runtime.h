@@ -70,6 +70,11 @@ T atomicMax(T* at, T value) {
   *at = std::max(old, value);
   return old;
 }
+inline int atomicOr(int* at, int value) {
+  const int old = *at;
+  *at = old | value;
+  return old;
+}
 inline float __expf(float x) {
   return std::exp(x);
 }
@@ -87,6 +92,12 @@ inline float __int_as_float(int x) {
 }
 inline int __float_as_int(float x) {
   return std::bit_cast<int>(x);
+}
+inline float __uint_as_float(unsigned x) {
+  return std::bit_cast<float>(x);
+}
+inline unsigned __float_as_uint(float x) {
+  return std::bit_cast<unsigned>(x);
 }
 inline int __float2int_rn(float x) {
   return static_cast<int>(std::nearbyint(x));
