@@ -23,7 +23,7 @@ struct ClientSpeed {
 // greedy, and no tokens are guessed. Every measurement loads the model anew, so that nothing is in the
 // prefix cache. Throws Error; kCorrupt when an answer given beside others is not what it was alone.
 std::vector<ClientSpeed> measure_clients(const std::shared_ptr<const ModelFile>& model,
-                                         const BackendOptions& backend, const std::vector<int>& n_clients,
-                                         const CancelToken& cancel);
+                                         const Engine::Options& engine_options,
+                                         const std::vector<int>& n_clients, const CancelToken& cancel);
 
 }  // namespace lectern::cli

@@ -209,12 +209,16 @@ int bench_engine(Program& program, const BenchOptions& options) {
   const Stopwatch loading;
   const int64_t kv_tokens =
       std::max(options.prefill + options.decode, 64) + kPrefix + kChunks * (kChunk + kKvPageTokens) + 1024;
-  auto backend = make_cpu_backend(model, backend_options(program, kv_tokens), out.progress());
+  const BackendOptions asked = backend_options(program, kv_tokens);
+  const Device chosen = choose_device(device(program), find_cuda(), device_bytes(*model, asked));
+  auto backend = make_backend(model, chosen, asked, out.progress());
   const double load_seconds = loading.seconds();
   const Tokenizer tokenizer(model->vocabulary(), model->path().string());
 
   // Before and after: on a machine that is not quiet, one alone may be too low, and a share above 1.
-  const Limits before = measure_limits(backend->options().n_threads);
+  const bool on_cpu = chosen.kind == Device::Kind::kCpu;
+  const auto measure = [&] { return on_cpu ? measure_limits(backend->options().n_threads) : Limits(); };
+  const Limits before = measure();
   EngineBench bench(*backend, tokenizer, program.cancel);
   Speeds speeds = bench.measure(options);
   if (!options.kv_store.empty()) {
@@ -228,7 +232,7 @@ int bench_engine(Program& program, const BenchOptions& options) {
                       "written; name an empty folder with room for some megabytes");
     }
   }
-  const Limits after = measure_limits(backend->options().n_threads);
+  const Limits after = measure();
   const Limits limits = {.int8_gops = std::max(before.int8_gops, after.int8_gops),
                          .read_gb_s = std::max(before.read_gb_s, after.read_gb_s)};
   const double prefill_gops = 2e-9 * multiplications_per_token(*model) * speeds.prefill_tok_s;
@@ -241,7 +245,8 @@ int bench_engine(Program& program, const BenchOptions& options) {
   const BackendOptions used = backend->options();
   const int64_t kv_bytes_per_token = backend->kv_bytes_per_token();
   backend.reset();  // the engines below pack the weights for themselves
-  const auto clients = measure_clients(model, used, options.clients, program.cancel);
+  const auto clients =
+      measure_clients(model, {.backend = used, .device = chosen}, options.clients, program.cancel);
 
   if (out.json()) {
     Json result = json_result("bench.engine");
@@ -268,25 +273,28 @@ int bench_engine(Program& program, const BenchOptions& options) {
     result["prefill_gops"] = prefill_gops;
     result["decode_bytes_per_token"] = bytes_per_token;
     result["decode_read_gb_s"] = read_gb_s;
-    result["limit_int8_gops"] = limits.int8_gops;
-    result["limit_read_gb_s"] = limits.read_gb_s;
-    result["prefill_share_of_int8"] = prefill_gops / limits.int8_gops;
-    result["decode_share_of_read"] = read_gb_s / limits.read_gb_s;
+    if (on_cpu) {
+      result["limit_int8_gops"] = limits.int8_gops;
+      result["limit_read_gb_s"] = limits.read_gb_s;
+      result["prefill_share_of_int8"] = prefill_gops / limits.int8_gops;
+      result["decode_share_of_read"] = read_gb_s / limits.read_gb_s;
+    }
     out.print_json(result);
     return kExitFound;
   }
-  const auto percent = [](double share) { return with_digits(100 * share, 0) + " %"; };
+  const auto share = [on_cpu](double reached, double limit, int digits, const std::string& what) {
+    if (!on_cpu) return std::string();
+    return ": " + with_digits(100 * reached / limit, 0) + " % of " + with_digits(limit, digits) + what;
+  };
   out.print_line(config.name + ", " + model->quantisation() + " on " + description + ", loaded in " +
                  format_seconds(load_seconds));
   out.print_line("prefill  " + with_digits(speeds.prefill_tok_s, 1) + " tokens/s (" +
-                 std::to_string(options.prefill) + " tokens), " + with_digits(prefill_gops, 0) +
-                 " Gop/s: " + percent(prefill_gops / limits.int8_gops) + " of " +
-                 with_digits(limits.int8_gops, 0) + " that registers alone allow");
+                 std::to_string(options.prefill) + " tokens), " + with_digits(prefill_gops, 0) + " Gop/s" +
+                 share(prefill_gops, limits.int8_gops, 0, " that registers alone allow"));
   out.print_line("decode   " + with_digits(speeds.decode_tok_s, 1) + " tokens/s (" +
                  std::to_string(options.decode) + " tokens), " + with_digits(1e-6 * bytes_per_token, 0) +
-                 " MB a token, " + with_digits(read_gb_s, 1) +
-                 " GB/s: " + percent(read_gb_s / limits.read_gb_s) + " of " +
-                 with_digits(limits.read_gb_s, 1) + " measured");
+                 " MB a token, " + with_digits(read_gb_s, 1) + " GB/s" +
+                 share(read_gb_s, limits.read_gb_s, 1, " measured"));
   out.print_line("scoring  " + with_digits(speeds.score_chunks_s, 2) + " chunks/s (" +
                  std::to_string(kPrefix) + " tokens shared, " + std::to_string(kChunk) +
                  " new ones a chunk)");
