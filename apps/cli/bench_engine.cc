@@ -33,6 +33,8 @@ struct BenchOptions {
 
 // Scoring: chunks judged against one question, as the agent does when it reads a long document.
 constexpr int kPrefix = 300, kChunk = 150, kChunks = 8;
+// Tokens of the text that all of it is cut from.
+constexpr int kLeastText = 8192;
 // Of a question after a chunk whose KV is kept on disk.
 constexpr int kQuestion = 40;
 
@@ -88,13 +90,13 @@ struct Speeds {
 
 class EngineBench {
  public:
-  EngineBench(Backend& backend, const Tokenizer& tokenizer, const CancelToken& cancel)
+  EngineBench(Backend& backend, const Tokenizer& tokenizer, int n_tokens, const CancelToken& cancel)
       : backend_(backend), cancel_(cancel) {
     const std::string sentence =
         "The lighthouse keeper wrote the weather in a ledger every evening, and the harbour master copied it "
         "in "
         "the morning. ";
-    while (ids_.size() < 8192) tokenizer.encode(sentence, ids_);
+    while (ids_.size() < static_cast<size_t>(n_tokens)) tokenizer.encode(sentence, ids_);
   }
 
   Speeds measure(const BenchOptions& options) {
@@ -200,12 +202,14 @@ std::string with_digits(double value, int digits) {
 }
 
 int bench_engine(Program& program, const BenchOptions& options) {
-  if (options.prefill < 1 || options.decode < 1 || options.prefill > 8192 || options.decode > 8192) {
-    throw Error(ErrorCode::kInvalidArgument, "--prefill and --decode take 1 to 8192 tokens");
-  }
   Output& out = program.output();
   const auto model = ModelFile::open(resolve_model(model_name(program)), context_extension(program));
   const Qwen2Config& config = model->config();
+  if (options.prefill + options.decode > config.context_tokens()) {
+    throw Error(ErrorCode::kInvalidArgument, "--prefill and --decode together are more than the " +
+                                                 std::to_string(config.context_tokens()) +
+                                                 " tokens of the model's context");
+  }
   const Stopwatch loading;
   const int64_t kv_tokens =
       std::max(options.prefill + options.decode, 64) + kPrefix + kChunks * (kChunk + kKvPageTokens) + 1024;
@@ -219,7 +223,7 @@ int bench_engine(Program& program, const BenchOptions& options) {
   const bool on_cpu = chosen.kind == Device::Kind::kCpu;
   const auto measure = [&] { return on_cpu ? measure_limits(backend->options().n_threads) : Limits(); };
   const Limits before = measure();
-  EngineBench bench(*backend, tokenizer, program.cancel);
+  EngineBench bench(*backend, tokenizer, std::max(options.prefill, kLeastText), program.cancel);
   Speeds speeds = bench.measure(options);
   if (!options.kv_store.empty()) {
     KvStore store({.folder = options.kv_store}, *backend, fingerprint(*model));
@@ -267,6 +271,7 @@ int bench_engine(Program& program, const BenchOptions& options) {
     }
     for (const ClientSpeed& speed : clients) {
       result["clients"].push_back({{"clients", speed.n_clients},
+                                   {"same_answers", speed.n_same},
                                    {"alone_tok_s", speed.alone_tok_s},
                                    {"together_tok_s", speed.together_tok_s}});
     }
@@ -305,11 +310,12 @@ int bench_engine(Program& program, const BenchOptions& options) {
                    " asked again");
   }
   for (const ClientSpeed& speed : clients) {
-    out.print_line(
-        "clients  " + std::to_string(speed.n_clients) + " at once: " + with_digits(speed.together_tok_s, 1) +
-        " new tokens/s, one after the other " + with_digits(speed.alone_tok_s, 1) + ": " +
-        with_digits(speed.together_tok_s / speed.alone_tok_s, 2) + " times as fast (prompts of " +
-        std::to_string(kClientPrompt) + " tokens, answers of " + std::to_string(kClientAnswer) + ")");
+    out.print_line("clients  " + std::to_string(speed.n_clients) +
+                   " at once: " + with_digits(speed.together_tok_s, 1) +
+                   " new tokens/s, one after the other " + with_digits(speed.alone_tok_s, 1) + ": " +
+                   with_digits(speed.together_tok_s / speed.alone_tok_s, 2) + " times as fast (prompts of " +
+                   std::to_string(kClientPrompt) + " tokens, answers of " + std::to_string(kClientAnswer) +
+                   "), " + std::to_string(speed.n_same) + " the same as alone");
   }
   return kExitFound;
 }
@@ -321,8 +327,12 @@ void register_bench_engine(CLI::App& bench, Program& program) {
                                   "  lectern bench engine --model qwen2.5-coder-0.5b-instruct --threads 2\n"
                                   "  lectern bench engine --prefill 2048 --decode 128 --json\n");
   const auto options = std::make_shared<BenchOptions>();
-  command->add_option("--prefill", options->prefill, "Tokens of the prompt")->capture_default_str();
-  command->add_option("--decode", options->decode, "Tokens to decode after it")->capture_default_str();
+  command->add_option("--prefill", options->prefill, "Tokens of the prompt")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--decode", options->decode, "Tokens to decode after it")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
   command->add_option("--kv-store", options->kv_store,
                       "Also measure chunks whose KV is kept on disk: an empty folder for it");
   command
