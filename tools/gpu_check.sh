@@ -108,7 +108,7 @@ agrees() { judge_divergence 0.01 "$1"; }
 agrees_roughly() { judge_divergence 0.1 "$1"; }
 all_found() { values rate "$1" | awk 'NR == 1 && $1 < 1 { print "found only " 100 * $1 " %" }'; }
 
-lectern=$build/apps/cli/lectern unit_cuda=$build/tests/unit/cuda/unit_cuda bench_cuda=$build/tests/bench/bench_cuda
+lectern=$build/lectern unit_cuda=$build/tests/unit/cuda/unit_cuda bench_cuda=$build/tests/bench/bench_cuda
 text=tests/golden/reference/mixed_en_zh.txt
 # 9.0: 90a, with what only Hopper has.
 capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d '. ')

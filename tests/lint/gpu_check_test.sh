@@ -1,6 +1,7 @@
 #!/bin/bash
 # tools/gpu_check.sh without a GPU: its steps are printed, and with programs that stand in for the real ones it goes on
 # after failures and reports each for what it is.
+#   tests/lint/gpu_check_test.sh [BUILD_FOLDER PROGRAM...]: the steps must call these programs of that build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 folder=$(mktemp -d "${TMPDIR:-/tmp}/gpu-check-test-XXXXXX")
@@ -12,6 +13,11 @@ for wanted in "cmake --preset cuda" "unit_cuda" "memcheck" "racecheck" "bench_cu
   "--model small.gguf" "--extend dca" "--tokens 1000000"; do
   grep -qF -- "$wanted" <<<"$steps" || fail "no step has '$wanted'"
 done
+if [ $# -gt 0 ]; then
+  steps_there=$(tools/gpu_check.sh --dry-run --build "$1")
+  shift
+  for wanted in "$@"; do grep -qF -- "$wanted" <<<"$steps_there" || fail "no step calls $wanted"; done
+fi
 [ "$(grep -c 'eval needle' <<<"$steps")" = 4 ] || fail "pass keys are looked for in four lengths"
 grep -q 'eval needle' <<<"$(tools/gpu_check.sh --dry-run --model small.gguf)" && fail "pass keys take too long to be looked for unasked"
 grep -q "cmake" <<<"$(tools/gpu_check.sh --dry-run --no-build)" && fail "--no-build builds"
@@ -28,7 +34,7 @@ program() { # program PATH: its script is on stdin
 program bin/nvidia-smi <<<'case $* in *compute_cap*) echo 9.0 ;; *) echo "a GPU" ;; esac'
 program bin/compute-sanitizer <<<'case $* in *racecheck*) exit 99 ;; esac'
 program build/tests/unit/cuda/unit_cuda <<<'echo "SKIPPED: no CUDA device"'
-program build/apps/cli/lectern <<'PROGRAM'
+program build/lectern <<'PROGRAM'
 case $* in
   "eval devices"*tiny* | "eval devices"*qwen2_tied*)
     echo '{"prompt": {"mean_kl_divergence": 1e-05}, "decoding": {"mean_kl_divergence": 0.002}}' ;;
