@@ -24,16 +24,17 @@ constexpr int64_t kMaxKvTokens = int64_t{1} << 30;
 constexpr int kNumericsVersion = 1;
 
 // The cache may take a quarter of what memory the weights leave.
-int64_t default_kv_tokens(const Qwen2Config& config, const std::vector<KvLayerTypes>& types) {
-  const int64_t affordable = available_memory_bytes() / 4 / CpuKv::bytes_per_token(config, types);
-  return std::clamp<int64_t>(affordable, kKvPageTokens, config.context_tokens());
+int64_t default_kv_tokens(int context_tokens, int64_t bytes_per_token) {
+  const int64_t affordable = available_memory_bytes() / 4 / bytes_per_token;
+  return std::min<int64_t>(std::max<int64_t>(affordable, kKvPageTokens), context_tokens);
 }
 
 BackendOptions completed(BackendOptions options, const ModelFile& model) {
-  if (options.n_threads < 0 || options.kv_tokens < 0 || options.prefill_chunk_tokens < 1) {
+  if (options.n_threads < 0 || options.kv_tokens < 0 || options.max_context_tokens < 0 ||
+      options.prefill_chunk_tokens < 1) {
     throw Error(ErrorCode::kInvalidArgument,
-                "the number of threads and the KV cache's capacity cannot be negative, nor the prefill chunk "
-                "smaller than 1 token");
+                "the number of threads, the KV cache's capacity and the context cannot be negative, nor the "
+                "prefill chunk smaller than 1 token");
   }
   const SparsePrefill& sparse = options.sparse_prefill;
   if (sparse.above_tokens < 0 || !(sparse.threshold >= 0 && sparse.threshold <= 1) ||
@@ -48,8 +49,13 @@ BackendOptions completed(BackendOptions options, const ModelFile& model) {
                                                  std::to_string(kMaxKvTokens) + " tokens can be asked for");
   }
   if (options.n_threads == 0) options.n_threads = ThreadPool::default_size();
+  const int context = model.config().context_tokens();
+  options.max_context_tokens =
+      options.max_context_tokens == 0 ? context : std::min(options.max_context_tokens, context);
   if (options.kv_tokens == 0) {
-    options.kv_tokens = default_kv_tokens(model.config(), kv_layer_types(model.weights(), options.kv_type));
+    const auto types = kv_layer_types(model.weights(), options.kv_type);
+    options.kv_tokens = default_kv_tokens(options.max_context_tokens,
+                                          CpuKv::bytes_per_token(model.config(), types));
   }
   options.kv_tokens = (options.kv_tokens + kKvPageTokens - 1) / kKvPageTokens * kKvPageTokens;
   return options;

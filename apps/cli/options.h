@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 
 namespace lectern::cli {
@@ -13,6 +14,9 @@ struct SharedOptions {
   std::string kv;      // LECTERN_KV, "kv": how the KV cache is kept, f16 or int8; "": f16
   bool dense = false;  // texts above 32,768 tokens are read in full
   std::string extend;  // "dca", or "": the context that the model was made for
+  int max_context = 0;  // LECTERN_MAX_CONTEXT, "max_context": tokens of the context at most; 0: the model's
+  // LECTERN_KEPT_GB, "kept_gb": what documents that were read whole may take on disk; 0: none is kept
+  std::optional<double> kept_gb;
   std::string
       collection;  // path of a database file; LECTERN_COLLECTION, "collection"; "": that of the folder
   // A model behind an OpenAI-compatible URL instead. Never from a project's file: a folder from elsewhere
@@ -26,10 +30,12 @@ struct SharedOptions {
   bool quiet = false;
 };
 
-// --model, --threads, --kv, --extend, --dense
+// --model, --threads, --kv, --extend, --dense, --max-context
 void add_model_options(CLI::App* command, SharedOptions& options);
 // --llm, --llm-model, --llm-key-file, --llm-context, --helper-model
 void add_llm_options(CLI::App* command, SharedOptions& options);
+// --kept-gb
+void add_kept_option(CLI::App* command, SharedOptions& options);
 // --collection
 void add_collection_option(CLI::App* command, SharedOptions& options);
 // --json, --quiet
