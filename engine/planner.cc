@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "engine/backend_options.h"
 #include "engine/kv_layout.h"
 #include "engine/memory.h"
 
