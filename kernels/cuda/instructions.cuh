@@ -8,9 +8,23 @@
 #include <cstddef>
 #include <cstdint>
 
+// Before a loop over arrays that are to be registers.
+#ifdef LECTERN_CUDA_EMULATION
+#define LECTERN_UNROLL
+#else
+#define LECTERN_UNROLL _Pragma("unroll")
+#endif
+
 namespace lectern::cuda {
 
 #ifndef LECTERN_CUDA_EMULATION
+
+// 2^x in one instruction, to 2 units in the last place; results below 2^-126 are 0.
+__device__ __forceinline__ float exp2_fast(float x) {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
 
 // d[16, 8] += a[16, 16] b[16, 8], halves summed in float, spread over the warp (PTX, "mma.m16n8k16"): lane l
 // holds d[l/4 + 8*(i/2)][l%4*2 + i%2] in d[i].
@@ -41,6 +55,12 @@ __device__ __forceinline__ void ldmatrix_x4_trans(uint32_t (&r)[4], const void* 
 __device__ __forceinline__ void cp_async_16(void* shared, const void* global) {
   const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(at), "l"(global) : "memory");
+}
+// Zeros where it is not there; `global` is not read then (PTX, "cp.async", src-size).
+__device__ __forceinline__ void cp_async_16_or_zeros(void* shared, const void* global, bool there) {
+  const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+  const int bytes = there ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(global), "r"(bytes) : "memory");
 }
 __device__ __forceinline__ void cp_async_commit() {
   asm volatile("cp.async.commit_group;" ::: "memory");
