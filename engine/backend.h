@@ -60,10 +60,14 @@ struct SparsePrefill {
 struct BackendOptions {
   int n_threads = 0;      // 0: one per processor
   int64_t kv_tokens = 0;  // capacity of the KV cache in positions, rounded up to pages; 0: the model's
-                          // context, capped by a quarter of the free memory
-  int prefill_chunk_tokens = 512;  // activations are bounded by this
+                          // context, capped by a share of the free memory
+  // Activations are bounded by this; 0: what suits the device.
+  int prefill_chunk_tokens = 0;
   KvType kv_type = KvType::kF16;   // kInt8 takes a little more than half the memory
   SparsePrefill sparse_prefill;
+  // CUDA only: the matrices of long pieces as 8-bit floats (e4m3) with a scale for each row, which double the
+  // rate of Hopper's products; decoding reads the file's own numbers.
+  bool fp8 = false;
 };
 
 class Backend {

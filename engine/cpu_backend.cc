@@ -6,50 +6,31 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "engine/backend_options.h"
 #include "kernels/cpu/dispatch.h"
 
 namespace lectern {
 namespace {
 
-// Beyond the capacity asked for: sequences that share a partly filled page each hold a copy of it.
-constexpr int kSparePages = 8;
-
 static_assert(kDualChunkMultiple % kKvPageTokens == 0, "key chunks of Dual Chunk Attention are whole pages");
-
-// In the cache, far beyond any context and memory, so that no number of bytes or pages overflows.
-constexpr int64_t kMaxKvTokens = int64_t{1} << 30;
 
 // Raise it with every change after which a bundle or the forward pass rounds differently, be it in one bit:
 // KV that was kept before is then read again.
 constexpr int kNumericsVersion = 1;
 
-// The cache may take a quarter of what memory the weights leave.
-int64_t default_kv_tokens(const Qwen2Config& config, const std::vector<KvLayerTypes>& types) {
-  const int64_t affordable = available_memory_bytes() / 4 / CpuKv::bytes_per_token(config, types);
-  return std::clamp<int64_t>(affordable, kKvPageTokens, config.context_tokens());
-}
+constexpr int kDefaultPrefillChunk = 512;
 
 BackendOptions completed(BackendOptions options, const ModelFile& model) {
-  if (options.n_threads < 0 || options.kv_tokens < 0 || options.prefill_chunk_tokens < 1) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "the number of threads and the KV cache's capacity cannot be negative, nor the prefill chunk "
-                "smaller than 1 token");
-  }
-  const SparsePrefill& sparse = options.sparse_prefill;
-  if (sparse.above_tokens < 0 || !(sparse.threshold >= 0 && sparse.threshold <= 1) ||
-      !(sparse.least_recall >= 0 && sparse.least_recall <= 1)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "sparse prefill: the threshold and the recall are shares from 0 to 1, and the length above "
-                "which it begins is not negative");
-  }
-  if (options.n_threads > ThreadPool::kMaxThreads || options.kv_tokens > kMaxKvTokens) {
-    throw Error(ErrorCode::kInvalidArgument, "at most " + std::to_string(ThreadPool::kMaxThreads) +
-                                                 " threads and a KV cache of " +
-                                                 std::to_string(kMaxKvTokens) + " tokens can be asked for");
-  }
+  check_options(options);
+  if (options.fp8)
+    throw Error(ErrorCode::kInvalidArgument, "8-bit floats are for CUDA devices; leave out --fp8 on the CPU");
   if (options.n_threads == 0) options.n_threads = ThreadPool::default_size();
+  if (options.prefill_chunk_tokens == 0) options.prefill_chunk_tokens = kDefaultPrefillChunk;
   if (options.kv_tokens == 0) {
-    options.kv_tokens = default_kv_tokens(model.config(), kv_layer_types(model.weights(), options.kv_type));
+    // The cache may take a quarter of what memory the weights leave.
+    const auto types = kv_layer_types(model.weights(), options.kv_type);
+    options.kv_tokens = affordable_kv_tokens(model.config(), kv_bytes_per_token(model.config(), types),
+                                             available_memory_bytes() / 4);
   }
   options.kv_tokens = (options.kv_tokens + kKvPageTokens - 1) / kKvPageTokens * kKvPageTokens;
   return options;
@@ -64,8 +45,8 @@ CpuBackend::CpuBackend(std::shared_ptr<const ModelFile> model, const KernelTable
       pool_(options_.n_threads),
       ops_(kernels, pool_),
       weights_(model, kernels, pool_, progress),
-      kv_(config_, kv_layer_types(model->weights(), options_.kv_type),
-          static_cast<int>(options_.kv_tokens / kKvPageTokens) + kSparePages),
+      kv_(KvLayout(config_, kv_layer_types(model->weights(), options_.kv_type)),
+          kv_pages_for(options_.kv_tokens)),
       rope_(config_),
       attention_scratch_bytes_(
           (kernels.attention_scratch_bytes(config_.group_size(), config_.head_dim, kKvPageTokens) + 63) / 64 *
@@ -80,12 +61,8 @@ std::string CpuBackend::describe() const {
 }
 
 std::string CpuBackend::numerics() const {
-  std::string name = std::string(ops_.kernels().numerics) + " " + std::to_string(kNumericsVersion);
-  const SparsePrefill& sparse = options_.sparse_prefill;
-  if (config_.context_tokens() > sparse.above_tokens)
-    name += " sparse " + std::to_string(sparse.above_tokens) + " " + std::to_string(sparse.threshold) + " " +
-            std::to_string(sparse.least_recall);
-  return name;
+  return std::string(ops_.kernels().numerics) + " " + std::to_string(kNumericsVersion) +
+         sparse_numerics(options_.sparse_prefill, config_);
 }
 
 uint64_t CpuBackend::weight_bytes_per_token() const {
@@ -240,7 +217,7 @@ void CpuBackend::store_kv(int index, const Rows& rows, float* k, const float* v)
         kernels.rope(k + row * kv_size, rows.key_rotation + row * d, config_.num_key_value_heads,
                      config_.head_dim);
         const KvPageId page = part.sequence->pages[static_cast<size_t>(position / kKvPageTokens)];
-        const auto [k_type, v_type] = kv_.types()[static_cast<size_t>(index)];
+        const auto [k_type, v_type] = kv_.layout().types()[static_cast<size_t>(index)];
         for (int head = 0; head < config_.num_key_value_heads; ++head) {
           const size_t from = row * kv_size + static_cast<size_t>(head) * d;
           store_head(kernels, k + from, config_.head_dim, k_type, position, kv_.keys(page, index, head));

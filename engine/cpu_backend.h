@@ -24,11 +24,19 @@ class CpuBackend final : public Backend {
   const Qwen2Config& config() const override { return config_; }
   std::string describe() const override;
   KvPagePool& kv_pages() override { return kv_.pool(); }
-  void copy_kv(KvPageId from, KvPageId to, int n) override { kv_.copy(from, to, n); }
-  const std::vector<KvLayerTypes>& kv_types() const override { return kv_.types(); }
-  int64_t kv_bytes_per_token() const override { return CpuKv::bytes_per_token(config_, kv_.types()); }
-  void export_kv(KvPageId page, int n, std::byte* out) override { kv_.export_page(page, n, out); }
-  void import_kv(KvPageId page, int n, const std::byte* in) override { kv_.import_page(page, n, in); }
+  void copy_kv(KvPageId from, KvPageId to, int n) override {
+    kv_.layout().copy(kv_.page(from), n, kv_.page(to));
+  }
+  const std::vector<KvLayerTypes>& kv_types() const override { return kv_.layout().types(); }
+  int64_t kv_bytes_per_token() const override {
+    return lectern::kv_bytes_per_token(config_, kv_.layout().types());
+  }
+  void export_kv(KvPageId page, int n, std::byte* out) override {
+    kv_.layout().gather(kv_.page(page), n, out);
+  }
+  void import_kv(KvPageId page, int n, const std::byte* in) override {
+    kv_.layout().scatter(in, n, kv_.page(page));
+  }
   std::string numerics() const override;
   void forward(const ForwardBatch& batch, std::vector<float>& logits, const CancelToken& cancel) override;
   void set_tap(ActivationTap tap) override { tap_ = std::move(tap); }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "engine/weight_shapes.h"
 #include "kernels/reference/dequantize.h"
 
 namespace lectern {
@@ -64,41 +65,6 @@ class PackList {
   const Qwen2Config& config_;
 };
 
-// Kernels trust their arguments, so this is the last check of a matrix.
-void check_shape(const PackJob& job, const std::filesystem::path& path) {
-  const Matrix& m = *job.source;
-  const bool whole_blocks = m.cols % kDTypeInfo[static_cast<int>(m.dtype)].block_elements == 0;
-  if (m.rows != job.rows || m.cols != job.cols || !whole_blocks ||
-      m.data.size() != static_cast<size_t>(m.rows) * m.row_bytes()) {
-    throw Error(ErrorCode::kCorrupt, path.string() + ": tensor " + m.name + " is [" + std::to_string(m.rows) +
-                                         ", " + std::to_string(m.cols) + "], the model's shape asks for [" +
-                                         std::to_string(job.rows) + ", " + std::to_string(job.cols) + "]");
-  }
-}
-
-void check_length(const Vector& vector, int expected, const char* what, const std::filesystem::path& path) {
-  if (vector.size() != static_cast<size_t>(expected)) {
-    throw Error(ErrorCode::kCorrupt, path.string() + ": " + what + " has " + std::to_string(vector.size()) +
-                                         " numbers, the model's shape asks for " + std::to_string(expected));
-  }
-}
-
-void check_vectors(const Weights& weights, const Qwen2Config& c, const std::filesystem::path& path) {
-  for (const LayerWeights& layer : weights.layers) {
-    check_length(layer.input_layernorm, c.hidden_size, "input_layernorm", path);
-    check_length(layer.post_attention_layernorm, c.hidden_size, "post_attention_layernorm", path);
-    check_length(layer.q_bias, c.q_size(), "the bias of q_proj", path);
-    check_length(layer.k_bias, c.kv_size(), "the bias of k_proj", path);
-    check_length(layer.v_bias, c.kv_size(), "the bias of v_proj", path);
-    if (c.architecture == Architecture::kQwen2Moe) {
-      LECTERN_CHECK(layer.moe.experts.size() == static_cast<size_t>(c.num_experts));
-      check_length(layer.moe.shared_expert_gate, c.shared_expert_intermediate_size > 0 ? c.hidden_size : 0,
-                   "shared_expert_gate", path);
-    }
-  }
-  check_length(weights.norm, c.hidden_size, "the final norm", path);
-}
-
 }  // namespace
 
 CpuWeights::CpuWeights(std::shared_ptr<const ModelFile> model, const KernelTable& kernels, ThreadPool& pool,
@@ -106,12 +72,7 @@ CpuWeights::CpuWeights(std::shared_ptr<const ModelFile> model, const KernelTable
     : model_(std::move(model)) {
   const Weights& weights = model_->weights();
   const Qwen2Config& config = model_->config();
-  if (weights.layers.size() != static_cast<size_t>(config.num_hidden_layers)) {
-    throw Error(ErrorCode::kCorrupt,
-                model_->path().string() + ": has " + std::to_string(weights.layers.size()) +
-                    " layers, its config names " + std::to_string(config.num_hidden_layers));
-  }
-  check_vectors(weights, config, model_->path());
+  check_vectors(*model_);
   PackList list(config);
   layers_.resize(weights.layers.size());
   for (size_t l = 0; l < layers_.size(); ++l) list.add_layer(weights.layers[l], layers_[l]);
@@ -121,7 +82,7 @@ CpuWeights::CpuWeights(std::shared_ptr<const ModelFile> model, const KernelTable
   double bytes_per_token = 0;
   Progress report{.stage = "loading", .item = config.name};
   for (PackJob& job : list.jobs) {
-    check_shape(job, model_->path());
+    check_shape({job.source, job.rows, job.cols}, *model_);
     const Matrix& m = *job.source;
     const size_t tile_bytes = kernels.row_tile_bytes(m.dtype, m.cols);
     *job.target = {nullptr, m.dtype, m.rows, m.cols, tile_bytes};

@@ -1,4 +1,4 @@
-#include "engine/cpu_kv.h"
+#include "engine/kv_layout.h"
 
 #include <algorithm>
 #include <cmath>
@@ -38,38 +38,32 @@ std::vector<KvLayerTypes> kv_layer_types(const Weights& weights, KvType type) {
   return types;
 }
 
-int64_t CpuKv::bytes_per_token(const Qwen2Config& config, const std::vector<KvLayerTypes>& types) {
+int64_t kv_bytes_per_token(const Qwen2Config& config, const std::vector<KvLayerTypes>& types) {
   size_t bytes = 0;
   for (const auto& [k, v] : types) bytes += token_bytes(k, config.head_dim) + token_bytes(v, config.head_dim);
   return static_cast<int64_t>(bytes) * config.num_key_value_heads;
 }
 
-CpuKv::CpuKv(const Qwen2Config& config, std::vector<KvLayerTypes> types, int n_pages)
-    : n_kv_heads_(config.num_key_value_heads),
-      head_dim_(config.head_dim),
-      types_(std::move(types)),
-      page_bytes_(static_cast<size_t>(kKvPageTokens) * static_cast<size_t>(bytes_per_token(config, types_))),
-      memory_(static_cast<size_t>(n_pages) * page_bytes_,
-              "a KV cache of " + std::to_string(int64_t{n_pages} * kKvPageTokens) + " tokens"),
-      pool_(n_pages) {
+KvLayout::KvLayout(const Qwen2Config& config, std::vector<KvLayerTypes> types)
+    : n_kv_heads_(config.num_key_value_heads), head_dim_(config.head_dim), types_(std::move(types)) {
   size_t offset = 0;
   for (const auto& [k, v] : types_) {
     for (const KvType side : {k, v}) {
       const size_t bytes = static_cast<size_t>(kKvPageTokens) * token_bytes(side, head_dim_);
-      blocks_.push_back({offset, bytes});
+      blocks_.push_back({side, offset, bytes});
       offset += bytes * static_cast<size_t>(n_kv_heads_);
     }
   }
+  page_bytes_ = offset;
 }
 
 template <typename Visit>
-void CpuKv::for_runs(int n, const Visit& visit) const {
+void KvLayout::for_runs(int n, const Visit& visit) const {
   const auto n_tokens = static_cast<size_t>(n), d = static_cast<size_t>(head_dim_);
-  for (size_t i = 0; i < blocks_.size(); ++i) {
-    const KvType type = i % 2 == kKeys ? types_[i / 2].k : types_[i / 2].v;
+  for (const Blocks& blocks : blocks_) {
     for (size_t head = 0; head < static_cast<size_t>(n_kv_heads_); ++head) {
-      const size_t at = blocks_[i].offset + head * blocks_[i].bytes;
-      if (type == KvType::kF16) {
+      const size_t at = blocks.offset + head * blocks.bytes;
+      if (blocks.type == KvType::kF16) {
         visit(at, n_tokens * d * sizeof(uint16_t));
       } else {
         visit(at, n_tokens * d);
@@ -79,26 +73,22 @@ void CpuKv::for_runs(int n, const Visit& visit) const {
   }
 }
 
-void CpuKv::copy(KvPageId from, KvPageId to, int n) {
-  const std::byte* source = block(from, 0, kKeys, 0);
-  std::byte* target = block(to, 0, kKeys, 0);
-  for_runs(n, [&](size_t at, size_t bytes) { std::memcpy(target + at, source + at, bytes); });
-}
-
-void CpuKv::export_page(KvPageId page, int n, std::byte* out) {
-  const std::byte* source = block(page, 0, kKeys, 0);
+void KvLayout::gather(const std::byte* page, int n, std::byte* out) const {
   for_runs(n, [&](size_t at, size_t bytes) {
-    std::memcpy(out, source + at, bytes);
+    std::memcpy(out, page + at, bytes);
     out += bytes;
   });
 }
 
-void CpuKv::import_page(KvPageId page, int n, const std::byte* in) {
-  std::byte* target = block(page, 0, kKeys, 0);
+void KvLayout::scatter(const std::byte* in, int n, std::byte* page) const {
   for_runs(n, [&](size_t at, size_t bytes) {
-    std::memcpy(target + at, in, bytes);
+    std::memcpy(page + at, in, bytes);
     in += bytes;
   });
+}
+
+void KvLayout::copy(const std::byte* from, int n, std::byte* to) const {
+  for_runs(n, [&](size_t at, size_t bytes) { std::memcpy(to + at, from + at, bytes); });
 }
 
 }  // namespace lectern

@@ -1,0 +1,50 @@
+#include "engine/backend_options.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+
+namespace lectern {
+namespace {
+
+// In the cache, far beyond any context and memory, so that no number of bytes or pages overflows.
+constexpr int64_t kMaxKvTokens = int64_t{1} << 30;
+
+}  // namespace
+
+void check_options(const BackendOptions& options) {
+  if (options.n_threads < 0 || options.kv_tokens < 0 || options.prefill_chunk_tokens < 0) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "the number of threads, the KV cache's capacity and the prefill chunk cannot be negative");
+  }
+  const SparsePrefill& sparse = options.sparse_prefill;
+  if (sparse.above_tokens < 0 || !(sparse.threshold >= 0 && sparse.threshold <= 1) ||
+      !(sparse.least_recall >= 0 && sparse.least_recall <= 1)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "sparse prefill: the threshold and the recall are shares from 0 to 1, and the length above "
+                "which it begins is not negative");
+  }
+  if (options.n_threads > ThreadPool::kMaxThreads || options.kv_tokens > kMaxKvTokens) {
+    throw Error(ErrorCode::kInvalidArgument, "at most " + std::to_string(ThreadPool::kMaxThreads) +
+                                                 " threads and a KV cache of " +
+                                                 std::to_string(kMaxKvTokens) + " tokens can be asked for");
+  }
+}
+
+int64_t affordable_kv_tokens(const Qwen2Config& config, int64_t bytes_per_token, int64_t free_bytes) {
+  return std::clamp<int64_t>(free_bytes / bytes_per_token, kKvPageTokens,
+                             std::max(config.context_tokens(), kKvPageTokens));
+}
+
+int kv_pages_for(int64_t kv_tokens) {
+  return static_cast<int>((kv_tokens + kKvPageTokens - 1) / kKvPageTokens) + kSpareKvPages;
+}
+
+std::string sparse_numerics(const SparsePrefill& sparse, const Qwen2Config& config) {
+  if (config.context_tokens() <= sparse.above_tokens) return "";
+  return " sparse " + std::to_string(sparse.above_tokens) + " " + std::to_string(sparse.threshold) + " " +
+         std::to_string(sparse.least_recall);
+}
+
+}  // namespace lectern

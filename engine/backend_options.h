@@ -1,0 +1,23 @@
+// What every backend does with its options.
+#pragma once
+
+#include "engine/backend.h"
+
+namespace lectern {
+
+// Throws Error(kInvalidArgument) for values that make no sense.
+void check_options(const BackendOptions& options);
+
+// The cache's capacity where none was asked for: what `free_bytes` hold, at least a page and at most the
+// model's context.
+int64_t affordable_kv_tokens(const Qwen2Config& config, int64_t bytes_per_token, int64_t free_bytes);
+
+// Beyond the capacity asked for: sequences that share a partly filled page each hold a copy of it.
+inline constexpr int kSpareKvPages = 8;
+// Pages for `kv_tokens` positions and the spare ones.
+int kv_pages_for(int64_t kv_tokens);
+
+// The part of Backend::numerics that sparse prefill adds, empty where it never happens.
+std::string sparse_numerics(const SparsePrefill& sparse, const Qwen2Config& config);
+
+}  // namespace lectern

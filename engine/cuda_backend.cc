@@ -1,0 +1,45 @@
+#include "engine/cuda_backend.h"
+
+#include "base/error.h"
+#include "engine/cuda_forward.h"
+
+namespace lectern {
+
+std::vector<CudaDevice> cuda_devices() {
+  int n = 0;
+  if (cudaGetDeviceCount(&n) != cudaSuccess) {
+    cudaGetLastError();  // no driver, or none that fits: no device
+    return {};
+  }
+  std::vector<CudaDevice> devices;
+  for (int index = 0; index < n; ++index) {
+    cudaDeviceProp properties;
+    size_t free = 0, total = 0;
+    if (cudaGetDeviceProperties(&properties, index) != cudaSuccess || cudaSetDevice(index) != cudaSuccess ||
+        cudaMemGetInfo(&free, &total) != cudaSuccess) {
+      cudaGetLastError();
+      continue;
+    }
+    devices.push_back({.name = properties.name,
+                       .index = index,
+                       .major = properties.major,
+                       .minor = properties.minor,
+                       .memory_bytes = properties.totalGlobalMem,
+                       .free_bytes = free});
+  }
+  return devices;
+}
+
+std::unique_ptr<Backend> make_cuda_backend(std::shared_ptr<const ModelFile> model, int index,
+                                           const BackendOptions& options, const ProgressFn& progress) {
+  int n = 0;
+  if (cudaGetDeviceCount(&n) != cudaSuccess) n = 0;
+  if (index < 0 || index >= n) {
+    throw Error(ErrorCode::kUnavailable, "there is no CUDA device " + std::to_string(index) + ": " +
+                                             (n == 0 ? "none was found" : std::to_string(n) + " were found") +
+                                             "; --device cpu does without one");
+  }
+  return std::make_unique<CudaBackend>(std::move(model), index, options, progress);
+}
+
+}  // namespace lectern
