@@ -22,6 +22,11 @@ constexpr int kHeadRows = 128;
 // Larger batches than this are worth their launches.
 constexpr int kMostGraphRows = 64;
 
+// Kernels may load four numbers at a time.
+size_t padded(size_t bytes) {
+  return (bytes + 15) / 16 * 16;
+}
+
 int64_t free_device_bytes() {
   size_t free = 0, total = 0;
   check_cuda(cudaMemGetInfo(&free, &total), "say how much memory is free");
@@ -40,11 +45,15 @@ size_t activation_bytes_per_token(const Qwen2Config& c) {
 }
 
 void check_supported(const ModelFile& model) {
-  const int d = model.config().head_dim;
-  if (d % 8 == 0 && d <= 256) return;
-  throw Error(ErrorCode::kUnsupported, model.path().string() + ": heads of " + std::to_string(d) +
-                                           " numbers cannot be read on a CUDA device, which takes multiples of "
-                                           "8 up to 256; --device cpu does");
+  const Qwen2Config& c = model.config();
+  const auto fail = [&](const std::string& what) {
+    throw Error(ErrorCode::kUnsupported, model.path().string() + ": " + what +
+                                             " cannot be computed on a CUDA device; --device cpu can");
+  };
+  if (c.head_dim % 8 != 0 || c.head_dim > 256)
+    fail("heads of " + std::to_string(c.head_dim) + " numbers (multiples of 8 up to 256 are taken)");
+  for (const int width : {c.hidden_size, c.intermediate_size, c.moe_intermediate_size, c.shared_expert_intermediate_size})
+    if (width % 8 != 0) fail("a width of " + std::to_string(width) + " (multiples of 8 are taken)");
 }
 
 std::shared_ptr<const ModelFile> supported(std::shared_ptr<const ModelFile> model) {
@@ -250,13 +259,13 @@ CudaBackend::Piece CudaBackend::upload(const CudaPiecePlan& plan, std::span<cons
   }
   add(plan.page_tables);
   size_t total = 0;
-  for (const Part& part : parts) total += part.bytes;
+  for (const Part& part : parts) total += padded(part.bytes);
   if (staging_.size() < total) staging_ = PinnedMemory(2 * total);
   if (inputs_.size() < total / sizeof(int32_t)) inputs_.at_least(2 * total / sizeof(int32_t));
   std::byte* at = staging_.data();
   for (const Part& part : parts) {
     if (part.bytes > 0) std::memcpy(at, part.from, part.bytes);
-    at += part.bytes;
+    at += padded(part.bytes);
   }
   check_cuda(cudaMemcpyAsync(inputs_.data(), staging_.data(), total, cudaMemcpyHostToDevice, stream_),
              "copy the inputs");
@@ -265,7 +274,7 @@ CudaBackend::Piece CudaBackend::upload(const CudaPiecePlan& plan, std::span<cons
   size_t i = 0;
   const auto ints = [&] {
     const int32_t* part = next;
-    next += parts[i++].bytes / sizeof(int32_t);
+    next += padded(parts[i++].bytes) / sizeof(int32_t);
     return part;
   };
   const auto tasks = [&] { return reinterpret_cast<const cuda::AttentionTask*>(ints()); };
