@@ -65,6 +65,14 @@ inline unsigned __ballot_sync(unsigned, int predicate) {
 inline int __popc(unsigned x) {
   return std::popcount(x);
 }
+// Nibble i of the selector names the byte of x (0..3) or y (4..7) that becomes byte i.
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
+  const uint64_t bytes = uint64_t{y} << 32 | x;
+  unsigned result = 0;
+  for (int i = 0; i < 4; ++i)
+    result |= (static_cast<unsigned>(bytes >> (8 * (selector >> (4 * i) & 7))) & 0xffu) << (8 * i);
+  return result;
+}
 // Fibers change only at barriers, so a plain read and write is atomic.
 template <typename T>
 T atomicAdd(T* at, T value) {
@@ -190,6 +198,7 @@ inline float exp2_fast(float x) {
   return std::exp2(x);
 }
 void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void ldmatrix_x4(uint32_t (&r)[4], const void* row);
 void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row);
 inline void cp_async_16(void* shared, const void* global) {
