@@ -19,6 +19,13 @@ namespace lectern::cuda {
 
 #ifndef LECTERN_CUDA_EMULATION
 
+// 2^x in one instruction, to 2 units in the last place; results below 2^-126 are 0.
+__device__ __forceinline__ float exp2_fast(float x) {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+
 // d[16, 8] += a[16, 16] b[16, 8], halves summed in float, spread over the warp (PTX, "mma.m16n8k16"): lane l
 // holds d[l/4 + 8*(i/2)][l%4*2 + i%2] in d[i].
 __device__ __forceinline__ void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
@@ -59,10 +66,14 @@ __device__ __forceinline__ void cp_async_16(void* shared, const void* global) {
   const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(at), "l"(global) : "memory");
 }
-// The same of the first n bytes, with zeros for the rest.
+// The same of the first n bytes, with zeros for the rest; those are not read (PTX, "cp.async", src-size).
 __device__ __forceinline__ void cp_async_16(void* shared, const void* global, int n) {
   const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(global), "r"(n) : "memory");
+}
+// Zeros where it is not there.
+__device__ __forceinline__ void cp_async_16_or_zeros(void* shared, const void* global, bool there) {
+  cp_async_16(shared, global, there ? 16 : 0);
 }
 __device__ __forceinline__ void cp_async_commit() {
   asm volatile("cp.async.commit_group;" ::: "memory");

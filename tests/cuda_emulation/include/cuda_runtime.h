@@ -51,6 +51,14 @@ T __shfl_down_sync(unsigned, T value, unsigned delta) {
   const int lane = lectern::emulation::lane() + static_cast<int>(delta);
   return lectern::emulation::shuffle(value, lane < 32 ? lane : lectern::emulation::lane());
 }
+// Byte i of the result is byte (selector >> 4i & 7) of the eight bytes of x, then y.
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
+  const uint64_t bytes = uint64_t{y} << 32 | x;
+  unsigned result = 0;
+  for (int i = 0; i < 4; ++i)
+    result |= static_cast<unsigned>(bytes >> (8 * (selector >> 4 * i & 7)) & 0xff) << 8 * i;
+  return result;
+}
 inline unsigned __ballot_sync(unsigned, int predicate) {
   return lectern::emulation::ballot(predicate != 0);
 }
@@ -85,9 +93,6 @@ inline int atomicOr(int* at, int value) {
 }
 inline float __expf(float x) {
   return std::exp(x);
-}
-inline float exp2f_fast(float x) {
-  return std::exp2(x);
 }
 inline float __fdividef(float a, float b) {
   return a / b;
@@ -189,6 +194,9 @@ inline std::byte* dynamic_shared() {
   return emulation::dynamic_shared();
 }
 // As in kernels/cuda/instructions.cuh.
+inline float exp2_fast(float x) {
+  return std::exp2(x);
+}
 void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void ldmatrix_x4(uint32_t (&r)[4], const void* row);
@@ -201,6 +209,9 @@ inline void cp_async_16(void* shared, const void* global, int n) {
   const auto n_bytes = static_cast<size_t>(n);
   emulation::defer_copy(shared, global, n_bytes);
   emulation::defer_copy(static_cast<std::byte*>(shared) + n_bytes, kZeros, 16 - n_bytes);
+}
+inline void cp_async_16_or_zeros(void* shared, const void* global, bool there) {
+  emulation::defer_copy(shared, there ? global : nullptr, 16);
 }
 inline void cp_async_commit() {
   emulation::commit_copies();
