@@ -41,11 +41,12 @@ __device__ __forceinline__ void copy_chunk(const std::byte* w, const int64_t* ro
                                            int chunk, std::byte* stage, int lane) {
   using C = Chunk<kType>;
   const int64_t from = int64_t{chunk} * C::kBytes;
-  const int64_t n_bytes = row_bytes - from < C::kBytes ? row_bytes - from : C::kBytes;
+  const int64_t n_bytes = min(row_bytes - from, int64_t{C::kBytes});
   for (int i = lane; i < kRows * C::kPieces; i += 32) {
     const int64_t start = row_at[i / C::kPieces] + from;
     const int64_t at = start / 16 * 16 + i % C::kPieces * 16;
-    if (at < start + n_bytes) cp_async_16(stage + 16 * i, w + at);
+    const int64_t left = start + n_bytes - at;  // the matrix may end with it
+    if (left > 0) cp_async_16(stage + 16 * i, w + at, static_cast<int>(min(left, int64_t{16})));
   }
 }
 

@@ -196,6 +196,12 @@ void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row);
 inline void cp_async_16(void* shared, const void* global) {
   emulation::defer_copy(shared, global, 16);
 }
+inline void cp_async_16(void* shared, const void* global, int n) {
+  static constexpr std::byte kZeros[16] = {};
+  const auto n_bytes = static_cast<size_t>(n);
+  emulation::defer_copy(shared, global, n_bytes);
+  emulation::defer_copy(static_cast<std::byte*>(shared) + n_bytes, kZeros, 16 - n_bytes);
+}
 inline void cp_async_16_or_zeros(void* shared, const void* global, bool there) {
   emulation::defer_copy(shared, there ? global : nullptr, 16);
 }

@@ -2,13 +2,14 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <random>
 
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/reference/reference.h"
 #include "tests/support/catch.h"
 #include "tests/unit/cuda/device_buffer.h"
 #include "tests/unit/cuda/thread_order.h"
-#include "tests/unit/kernels/kernel_fixtures.h"
+#include "tests/unit/kernels/random_numbers.h"
 
 using namespace lectern;
 using namespace lectern::test;
