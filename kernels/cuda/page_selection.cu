@@ -167,24 +167,24 @@ __global__ void __launch_bounds__(kThreads) select_kernel(SelectArgs args, int m
   float maximum[2] = {-INFINITY, -INFINITY}, sum[2] = {};
   for_each_tile<kHeadDim>(args, task, kv_head, first, last, shared, [&](int, int, const Scores& scores) {
     LECTERN_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      float top = maximum[half];
+    for (int upper = 0; upper < 2; ++upper) {
+      float top = maximum[upper];
       for (int k = 0; k < kTileRows / 8; ++k)
-        top = fmaxf(top, fmaxf(scores[k][2 * half], scores[k][2 * half + 1]));
+        top = fmaxf(top, fmaxf(scores[k][2 * upper], scores[k][2 * upper + 1]));
       top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
       top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
-      sum[half] *= exp2_fast(maximum[half] - top);
-      maximum[half] = top;
+      sum[upper] *= exp2_fast(maximum[upper] - top);
+      maximum[upper] = top;
       for (int k = 0; k < kTileRows / 8; ++k)
-        sum[half] += exp2_fast(scores[k][2 * half] - top) + exp2_fast(scores[k][2 * half + 1] - top);
+        sum[upper] += exp2_fast(scores[k][2 * upper] - top) + exp2_fast(scores[k][2 * upper + 1] - top);
     }
   });
   float log_sum[2];
   LECTERN_UNROLL
-  for (int half = 0; half < 2; ++half) {
-    sum[half] += __shfl_xor_sync(0xffffffffu, sum[half], 1);
-    sum[half] += __shfl_xor_sync(0xffffffffu, sum[half], 2);
-    log_sum[half] = maximum[half] + log2f(sum[half]);
+  for (int upper = 0; upper < 2; ++upper) {
+    sum[upper] += __shfl_xor_sync(0xffffffffu, sum[upper], 1);
+    sum[upper] += __shfl_xor_sync(0xffffffffu, sum[upper], 2);
+    log_sum[upper] = maximum[upper] + log2f(sum[upper]);
   }
 
   const int heads_at_once = n_pages == 0 ? group : min(group, most_masses / n_pages);
@@ -194,12 +194,12 @@ __global__ void __launch_bounds__(kThreads) select_kernel(SelectArgs args, int m
         args, task, kv_head, first, last, shared, [&](int page, int n, const Scores& scores) {
           __syncthreads();  // the means have been read
           LECTERN_UNROLL
-          for (int half = 0; half < 2; ++half)
+          for (int upper = 0; upper < 2; ++upper)
             for (int k = 0; k < kTileRows / 8; ++k)
-              *reinterpret_cast<float2*>(weights + (16 * warp + 8 * half + lane / 4) * kWeightStride + 8 * k +
-                                         lane % 4 * 2) =
-                  make_float2(exp2_fast(scores[k][2 * half] - log_sum[half]),
-                              exp2_fast(scores[k][2 * half + 1] - log_sum[half]));
+              *reinterpret_cast<float2*>(weights + (16 * warp + 8 * upper + lane / 4) * kWeightStride +
+                                         8 * k + lane % 4 * 2) =
+                  make_float2(exp2_fast(scores[k][2 * upper] - log_sum[upper]),
+                              exp2_fast(scores[k][2 * upper + 1] - log_sum[upper]));
           __syncthreads();
           for (int i = static_cast<int>(threadIdx.x); i < n_heads * kTileRows; i += kThreads) {
             const int of_head = i / kTileRows, of_page = i % kTileRows;
