@@ -22,6 +22,8 @@ constexpr int kDefaultPrefillChunk = 512;
 
 BackendOptions completed(BackendOptions options, const ModelFile& model) {
   check_options(options);
+  if (options.fp8)
+    throw Error(ErrorCode::kInvalidArgument, "8-bit floats are for CUDA devices; leave out --fp8 on the CPU");
   if (options.n_threads == 0) options.n_threads = ThreadPool::default_size();
   if (options.prefill_chunk_tokens == 0) options.prefill_chunk_tokens = kDefaultPrefillChunk;
   if (options.kv_tokens == 0) {

@@ -30,6 +30,24 @@ std::vector<CudaDevice> cuda_devices() {
   return devices;
 }
 
+std::string why_no_cuda_device() {
+  int driver = 0, runtime = 0, n = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
+    cudaGetLastError();
+    return "no NVIDIA driver is loaded";
+  }
+  cudaRuntimeGetVersion(&runtime);
+  const auto version = [](int number) {  // 13000: 13.0
+    return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
+  };
+  const cudaError_t error = cudaGetDeviceCount(&n);
+  cudaGetLastError();
+  if (error == cudaErrorInsufficientDriver)
+    return "the NVIDIA driver is for CUDA " + version(driver) + " and this lectern was built with CUDA " +
+           version(runtime) + "; a newer driver is needed";
+  return error == cudaSuccess ? "no NVIDIA GPU is visible" : cudaGetErrorString(error);
+}
+
 std::unique_ptr<Backend> make_cuda_backend(std::shared_ptr<const ModelFile> model, int index,
                                            const BackendOptions& options, const ProgressFn& progress) {
   int n = 0;

@@ -19,6 +19,8 @@ struct CudaDevice {
 
 // What the driver lists; empty without a driver or a device.
 std::vector<CudaDevice> cuda_devices();
+// Why there is none, for people: no driver, one that is too old, or no device.
+std::string why_no_cuda_device();
 
 // Copies the weights to device `index`; progress in bytes. Throws Error: kUnavailable where there is no such
 // device, kResourceExhausted where its memory does not hold the weights and the cache, kUnsupported for heads

@@ -22,6 +22,11 @@ constexpr int kHeadRows = 128;
 // Larger batches than this are worth their launches.
 constexpr int kMostGraphRows = 64;
 
+// Kernels may load four numbers at a time.
+size_t padded(size_t bytes) {
+  return (bytes + 15) / 16 * 16;
+}
+
 int64_t free_device_bytes() {
   size_t free = 0, total = 0;
   check_cuda(cudaMemGetInfo(&free, &total), "say how much memory is free");
@@ -40,11 +45,15 @@ size_t activation_bytes_per_token(const Qwen2Config& c) {
 }
 
 void check_supported(const ModelFile& model) {
-  const int d = model.config().head_dim;
-  if (d % 8 == 0 && d <= 256) return;
-  throw Error(ErrorCode::kUnsupported, model.path().string() + ": heads of " + std::to_string(d) +
-                                           " numbers cannot be read on a CUDA device, which takes multiples of "
-                                           "8 up to 256; --device cpu does");
+  const Qwen2Config& c = model.config();
+  const auto fail = [&](const std::string& what) {
+    throw Error(ErrorCode::kUnsupported, model.path().string() + ": " + what +
+                                             " cannot be computed on a CUDA device; --device cpu can");
+  };
+  if (c.head_dim % 8 != 0 || c.head_dim > 256)
+    fail("heads of " + std::to_string(c.head_dim) + " numbers (multiples of 8 up to 256 are taken)");
+  for (const int width : {c.hidden_size, c.intermediate_size, c.moe_intermediate_size, c.shared_expert_intermediate_size})
+    if (width % 8 != 0) fail("a width of " + std::to_string(width) + " (multiples of 8 are taken)");
 }
 
 std::shared_ptr<const ModelFile> supported(std::shared_ptr<const ModelFile> model) {
@@ -73,6 +82,13 @@ CudaBackend::CudaBackend(std::shared_ptr<const ModelFile> model, int device, con
   compute_capability_ = 10 * properties.major + properties.minor;
   n_multiprocessors_ = properties.multiProcessorCount;
 
+  if (options_.fp8) {
+    if (compute_capability_ < 89) {
+      throw Error(ErrorCode::kUnsupported, device_name_ + " has no products of 8-bit floats, which begin with "
+                                                          "compute capability 8.9; leave out --fp8");
+    }
+    weights_.round_to_e4m3(stream_);
+  }
   weights_.expand_within(static_cast<size_t>(free_device_bytes() / 3), stream_);
   if (weights_.largest_unexpanded() > 0) matmul_.reserve_expansion(weights_.largest_unexpanded());
   if (options_.prefill_chunk_tokens == 0) {
@@ -106,11 +122,12 @@ CudaBackend::~CudaBackend() {
 }
 
 std::string CudaBackend::describe() const {
-  return "CUDA, " + device_name_ + (weights_.expanded() ? ", weights also in bfloat16" : "");
+  return "CUDA, " + device_name_ + (options_.fp8 ? ", weights also in 8-bit floats" : weights_.expanded() ? ", weights also in bfloat16" : "");
 }
 
 std::string CudaBackend::numerics() const {
-  return "cuda sm_" + std::to_string(compute_capability_) + " " + std::to_string(kNumericsVersion) +
+  return "cuda sm_" + std::to_string(compute_capability_) + (options_.fp8 ? " e4m3 " : " ") +
+         std::to_string(kNumericsVersion) +
          sparse_numerics(options_.sparse_prefill, config_);
 }
 
@@ -182,6 +199,11 @@ void CudaBackend::reserve_buffers(size_t n) {
   const size_t slots = n * u(c.num_experts_per_tok);
   const size_t width = std::max({n * u(c.architecture == Architecture::kQwen2Moe ? 0 : c.intermediate_size),
                                  n * u(c.shared_expert_intermediate_size), slots * u(c.moe_intermediate_size)});
+  if (options_.fp8) {
+    const int widest = std::max({c.hidden_size, c.q_size(), c.intermediate_size, c.moe_intermediate_size,
+                                 c.shared_expert_intermediate_size});
+    matmul_.reserve_e4m3(std::max(n, slots), u(widest));
+  }
   gate_.at_least(width);
   up_.at_least(width);
   if (c.architecture != Architecture::kQwen2Moe) return;
@@ -237,13 +259,13 @@ CudaBackend::Piece CudaBackend::upload(const CudaPiecePlan& plan, std::span<cons
   }
   add(plan.page_tables);
   size_t total = 0;
-  for (const Part& part : parts) total += part.bytes;
+  for (const Part& part : parts) total += padded(part.bytes);
   if (staging_.size() < total) staging_ = PinnedMemory(2 * total);
   if (inputs_.size() < total / sizeof(int32_t)) inputs_.at_least(2 * total / sizeof(int32_t));
   std::byte* at = staging_.data();
   for (const Part& part : parts) {
     if (part.bytes > 0) std::memcpy(at, part.from, part.bytes);
-    at += part.bytes;
+    at += padded(part.bytes);
   }
   check_cuda(cudaMemcpyAsync(inputs_.data(), staging_.data(), total, cudaMemcpyHostToDevice, stream_),
              "copy the inputs");
@@ -252,7 +274,7 @@ CudaBackend::Piece CudaBackend::upload(const CudaPiecePlan& plan, std::span<cons
   size_t i = 0;
   const auto ints = [&] {
     const int32_t* part = next;
-    next += parts[i++].bytes / sizeof(int32_t);
+    next += padded(parts[i++].bytes) / sizeof(int32_t);
     return part;
   };
   const auto tasks = [&] { return reinterpret_cast<const cuda::AttentionTask*>(ints()); };

@@ -48,16 +48,23 @@ void CudaMatmul::forget_plans() {
 const CudaMatmul::Plan& CudaMatmul::plan(const Shape& shape) {
   if (const auto found = plans_.find(shape); found != plans_.end()) return found->second;
   if (plans_.size() >= kMaxPlans) forget_plans();
-  const auto [rows, cols, n, stride, floats] = shape;
+  const auto [rows, cols, n, stride, floats, e4m3] = shape;
   Plan plan;
   check_blas(cublasLtMatmulDescCreate(&plan.desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describe a product");
   const cublasOperation_t transposed = CUBLAS_OP_T;
   check_blas(cublasLtMatmulDescSetAttribute(plan.desc, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
                                             sizeof(transposed)),
              "describe a product");
+  if (e4m3) {
+    // A scale for each row of W and for each token (cuBLAS manual, "Outer vector scaling for FP8").
+    const cublasLtMatmulMatrixScale_t mode = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+    for (const auto attribute : {CUBLASLT_MATMUL_DESC_A_SCALE_MODE, CUBLASLT_MATMUL_DESC_B_SCALE_MODE})
+      check_blas(cublasLtMatmulDescSetAttribute(plan.desc, attribute, &mode, sizeof(mode)), "scale a product");
+  }
+  const cudaDataType_t type = e4m3 ? CUDA_R_8F_E4M3 : CUDA_R_16BF;
   const auto u = [](int size) { return static_cast<uint64_t>(size); };
-  check_blas(cublasLtMatrixLayoutCreate(&plan.w, CUDA_R_16BF, u(cols), u(rows), cols), "describe a matrix");
-  check_blas(cublasLtMatrixLayoutCreate(&plan.x, CUDA_R_16BF, u(cols), u(n), cols), "describe a matrix");
+  check_blas(cublasLtMatrixLayoutCreate(&plan.w, type, u(cols), u(rows), cols), "describe a matrix");
+  check_blas(cublasLtMatrixLayoutCreate(&plan.x, type, u(cols), u(n), cols), "describe a matrix");
   check_blas(cublasLtMatrixLayoutCreate(&plan.y, floats ? CUDA_R_32F : CUDA_R_16BF, u(rows), u(n), stride),
              "describe a matrix");
   cublasLtMatmulPreference_t preference = nullptr;
@@ -78,7 +85,8 @@ const CudaMatmul::Plan& CudaMatmul::plan(const Shape& shape) {
 
 void CudaMatmul::run(const CudaMatrix& w, const __nv_bfloat16* x, int n, const ProductRows& y) {
   if (n == 0) return;
-  if (n <= (w.bf16 != nullptr ? cuda::kFewTokens : kFewTokensQuantised)) {
+  const bool at_hand = w.bf16 != nullptr || w.e4m3 != nullptr;
+  if (n <= (at_hand ? cuda::kFewTokens : kFewTokensQuantised)) {
     cuda::matmul_few_tokens({.dtype = w.dtype,
                              .w = w.data,
                              .n_rows = w.rows,
@@ -93,18 +101,30 @@ void CudaMatmul::run(const CudaMatrix& w, const __nv_bfloat16* x, int n, const P
                             stream_);
     return;
   }
-  const __nv_bfloat16* weights = w.bf16;
-  if (weights == nullptr) {
+  const void *weights = w.bf16, *activations = x;
+  if (w.e4m3 != nullptr) {
+    uint8_t* rounded = x_e4m3_.at_least(static_cast<size_t>(n) * static_cast<size_t>(w.cols));
+    cuda::quantize_e4m3(x, n, w.cols, rounded, x_scales_.at_least(static_cast<size_t>(n)), stream_);
+    weights = w.e4m3;
+    activations = rounded;
+  } else if (w.bf16 == nullptr) {
     const int64_t elements = int64_t{w.rows} * w.cols;
     __nv_bfloat16* expanded = expanded_.at_least(static_cast<size_t>(elements));
     cuda::expand(w.dtype, w.data, elements, expanded, stream_);
     weights = expanded;
   }
-  const Plan& p = plan({w.rows, w.cols, n, y.stride, y.f32 != nullptr});
+  const Plan& p = plan({w.rows, w.cols, n, y.stride, y.f32 != nullptr, w.e4m3 != nullptr});
+  if (w.e4m3 != nullptr) {
+    const float* scales[] = {w.scales, x_scales_.data()};
+    check_blas(cublasLtMatmulDescSetAttribute(p.desc, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &scales[0], sizeof(void*)),
+               "scale a product");
+    check_blas(cublasLtMatmulDescSetAttribute(p.desc, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &scales[1], sizeof(void*)),
+               "scale a product");
+  }
   const float alpha = 1.0f, beta = y.accumulate ? 1.0f : 0.0f;
   void* out = y.f32 != nullptr ? static_cast<void*>(y.f32) : y.bf16;
-  check_blas(cublasLtMatmul(blas_, p.desc, &alpha, weights, p.w, x, p.x, &beta, out, p.y, out, p.y, &p.algo,
-                            workspace_.data(), workspace_.size(), stream_),
+  check_blas(cublasLtMatmul(blas_, p.desc, &alpha, weights, p.w, activations, p.x, &beta, out, p.y, out, p.y,
+                            &p.algo, workspace_.data(), workspace_.size(), stream_),
              "multiply matrices");
 }
 

@@ -21,6 +21,8 @@ struct CudaMatrix {
   int rows = 0, cols = 0;
   const std::byte* data = nullptr;        // as in the file
   const __nv_bfloat16* bf16 = nullptr;    // expanded, where there is memory to keep it so
+  const uint8_t* e4m3 = nullptr;          // BackendOptions::fp8, with the scale of each row in `scales`
+  const float* scales = nullptr;          // [rows]
 };
 
 // Where a product goes: floats, or bfloat16 that the next product reads.
@@ -44,6 +46,11 @@ class CudaMatmul {
   void run_rows(const CudaMatrix& w, const int32_t* rows, int n_rows, const __nv_bfloat16* x, int n, float* y);
   // Room for the expanded form of the largest matrix that has none of its own; before the first run.
   void reserve_expansion(size_t elements) { expanded_.at_least(elements); }
+  // Room for n rows of 8-bit activations; before the first run.
+  void reserve_e4m3(size_t n, size_t cols) {
+    x_e4m3_.at_least(n * cols);
+    x_scales_.at_least(n);
+  }
 
  private:
   // What cuBLASLt needs to know of a product, found once for each shape.
@@ -52,7 +59,7 @@ class CudaMatmul {
     cublasLtMatrixLayout_t w = nullptr, x = nullptr, y = nullptr;
     cublasLtMatmulAlgo_t algo = {};
   };
-  using Shape = std::tuple<int, int, int, int64_t, bool>;  // rows, cols, n, stride, floats
+  using Shape = std::tuple<int, int, int, int64_t, bool, bool>;  // rows, cols, n, stride, floats out, 8 bits in
 
   const Plan& plan(const Shape& shape);
   void forget_plans();
@@ -61,6 +68,8 @@ class CudaMatmul {
   cublasLtHandle_t blas_ = nullptr;
   DeviceMemory workspace_;
   DeviceBuffer<__nv_bfloat16> expanded_{"an expanded matrix"};
+  DeviceBuffer<uint8_t> x_e4m3_{"8-bit activations"};
+  DeviceBuffer<float> x_scales_{"8-bit activations"};
   std::map<Shape, Plan> plans_;
 };
 

@@ -174,15 +174,46 @@ std::vector<CudaMatrix*> CudaWeights::matrices() {
   return all;
 }
 
+void CudaWeights::round_to_e4m3(cudaStream_t stream) {
+  // The head stays as it is: its logits are the result.
+  const auto fits = [&](const CudaMatrix& m) { return m.rows % 16 == 0 && m.cols % 16 == 0 && &m != &head_; };
+  const auto elements = [](const CudaMatrix& m) { return static_cast<size_t>(m.rows) * static_cast<size_t>(m.cols); };
+  size_t total = 0, largest = 0;
+  for (const CudaMatrix* m : matrices()) {
+    if (!fits(*m)) continue;
+    total += aligned(elements(*m)) + aligned(static_cast<size_t>(m->rows) * sizeof(float));
+    largest = std::max(largest, elements(*m));
+  }
+  rounded_ = DeviceMemory(total, "the weights in 8-bit floats");
+  const DeviceMemory expanded(largest * sizeof(__nv_bfloat16), "an expanded matrix");
+  std::byte* next = rounded_.data();
+  for (CudaMatrix* m : matrices()) {
+    if (!fits(*m)) continue;
+    const __nv_bfloat16* values = m->bf16;
+    if (values == nullptr) {
+      auto* out = reinterpret_cast<__nv_bfloat16*>(expanded.data());
+      cuda::expand(m->dtype, m->data, int64_t{m->rows} * m->cols, out, stream);
+      values = out;
+    }
+    auto* bytes = reinterpret_cast<uint8_t*>(std::exchange(next, next + aligned(elements(*m))));
+    auto* scales = reinterpret_cast<float*>(
+        std::exchange(next, next + aligned(static_cast<size_t>(m->rows) * sizeof(float))));
+    cuda::quantize_e4m3(values, m->rows, m->cols, bytes, scales, stream);
+    m->e4m3 = bytes;
+    m->scales = scales;
+  }
+  check_cuda(cudaStreamSynchronize(stream), "round the weights");
+}
+
 void CudaWeights::expand_within(size_t bytes, cudaStream_t stream) {
   size_t total = 0;
   for (const CudaMatrix* m : matrices())
-    if (m->bf16 == nullptr) total += aligned(size_t{2} * static_cast<size_t>(m->rows) * static_cast<size_t>(m->cols));
+    if (m->bf16 == nullptr && m->e4m3 == nullptr) total += aligned(size_t{2} * static_cast<size_t>(m->rows) * static_cast<size_t>(m->cols));
   if (total == 0 || total > bytes) return;
   expanded_ = DeviceMemory(total, "the expanded weights");
   std::byte* next = expanded_.data();
   for (CudaMatrix* m : matrices()) {
-    if (m->bf16 != nullptr) continue;
+    if (m->bf16 != nullptr || m->e4m3 != nullptr) continue;
     auto* out = reinterpret_cast<__nv_bfloat16*>(next);
     cuda::expand(m->dtype, m->data, int64_t{m->rows} * m->cols, out, stream);
     m->bf16 = out;
@@ -194,7 +225,7 @@ void CudaWeights::expand_within(size_t bytes, cudaStream_t stream) {
 size_t CudaWeights::largest_unexpanded() const {
   size_t largest = 0;
   for (const CudaMatrix* m : const_cast<CudaWeights*>(this)->matrices())
-    if (m->bf16 == nullptr) largest = std::max(largest, static_cast<size_t>(m->rows) * static_cast<size_t>(m->cols));
+    if (m->bf16 == nullptr && m->e4m3 == nullptr) largest = std::max(largest, static_cast<size_t>(m->rows) * static_cast<size_t>(m->cols));
   return largest;
 }
 

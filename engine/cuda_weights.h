@@ -37,6 +37,9 @@ class CudaWeights {
   // Keeps all quantised matrices in bfloat16 too when that takes at most `bytes`; otherwise they are expanded
   // when they are used.
   void expand_within(size_t bytes, cudaStream_t stream);
+  // Makes 8-bit floats of all matrices whose sides are multiples of 16, as Hopper's products need them; to be
+  // called before expand_within, which then leaves these alone.
+  void round_to_e4m3(cudaStream_t stream);
 
   const ModelFile& model() const { return *model_; }
   const std::vector<CudaLayer>& layers() const { return layers_; }
@@ -56,7 +59,7 @@ class CudaWeights {
   std::vector<CudaLayer> layers_;
   CudaMatrix embed_tokens_, head_;
   const float* norm_ = nullptr;
-  DeviceMemory memory_, expanded_;
+  DeviceMemory memory_, expanded_, rounded_;
   uint64_t bytes_per_token_ = 0;
 };
 

@@ -21,11 +21,11 @@ constexpr size_t kMaxLabels = 1024;
 }  // namespace
 
 struct Engine::Impl {
-  Impl(std::shared_ptr<const ModelFile> model, const Options& options, const ProgressFn& progress)
+  Impl(std::shared_ptr<const ModelFile> model, std::unique_ptr<Backend> on, const Options& options)
       : file(std::move(model)),
         tokenizer(file->vocabulary(), file->path().string()),
         chat_template(tokenizer),
-        backend(make_cpu_backend(file, options.backend, progress)),
+        backend(std::move(on)),
         store(open_store(options.kv_store)),
         cache(*backend, store ? &*store : nullptr),
         thread(*backend, cache, options.max_waiting_requests) {}
@@ -109,7 +109,14 @@ std::unique_ptr<Engine> Engine::load(const std::filesystem::path& model, const O
 
 std::unique_ptr<Engine> Engine::load(std::shared_ptr<const ModelFile> model, const Options& options,
                                      const ProgressFn& progress) {
-  return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(std::move(model), options, progress)));
+  auto backend = make_backend(model, options.device, options.backend, progress);
+  return load(std::move(model), std::move(backend), options);
+}
+
+std::unique_ptr<Engine> Engine::load(std::shared_ptr<const ModelFile> model, std::unique_ptr<Backend> backend,
+                                     const Options& options) {
+  return std::unique_ptr<Engine>(
+      new Engine(std::make_unique<Impl>(std::move(model), std::move(backend), options)));
 }
 
 const Qwen2Config& Engine::config() const {

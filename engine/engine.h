@@ -15,6 +15,7 @@
 #include "base/progress.h"
 #include "engine/backend.h"
 #include "engine/chat_template.h"
+#include "engine/device.h"
 #include "engine/grammar.h"
 #include "engine/kv_store.h"
 #include "engine/priority.h"
@@ -73,12 +74,16 @@ class Engine {
     // Requests that may wait while others run; one more is refused with Error(kResourceExhausted).
     int max_waiting_requests = 256;
     ContextExtension extension = ContextExtension::kNone;  // of a model that is opened by its path
+    Device device;  // the CPU; programs for people ask for Device::Kind::kAuto
   };
 
   static std::unique_ptr<Engine> load(const std::filesystem::path& model, const Options& options,
                                       const ProgressFn& progress = {});
   static std::unique_ptr<Engine> load(std::shared_ptr<const ModelFile> model, const Options& options,
                                       const ProgressFn& progress = {});
+  // On a backend of one's own of this model; Options::device and ::backend say nothing then.
+  static std::unique_ptr<Engine> load(std::shared_ptr<const ModelFile> model,
+                                      std::unique_ptr<Backend> backend, const Options& options);
   ~Engine();
 
   const Qwen2Config& config() const;

@@ -152,6 +152,7 @@ typedef struct lectern_model_options {
   const lectern_cancel* cancel;
   lectern_progress_fn on_progress;
   void* user_data;
+  const char* device; /* "auto" (default: a GPU with room for it, else the CPU), "cpu", "cuda", "cuda:1" */
 } lectern_model_options;
 
 /* An id of lectern_models_list(), or the path of a .gguf file or a Hugging Face folder. NULL: the default

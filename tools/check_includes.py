@@ -40,7 +40,7 @@ LIBRARIES = [
     ("CLI/*", ["apps/cli/*"]),
     ("httplib.h", ["apps/server/*"]),
     ("immintrin.h", ["kernels/cpu/*"]),
-    ("cuda*", ["kernels/cuda/*", "engine/cuda_backend*"]),
+    ("cuda*", ["kernels/cuda/*", "engine/cuda_*"]),
 ]
 
 # Compiled for one instruction set: only plain data headers, or a wide instruction could reach the whole program.

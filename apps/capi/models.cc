@@ -66,7 +66,8 @@ lectern_model* load(const char* id_or_path, const lectern_model_options& options
     stop.token().throw_if_cancelled();
   };
   stop.token().throw_if_cancelled();
-  model->engine = Engine::load(resolve_model(model->name), {.backend = backend}, progress);
+  const Device device = parse_device(options.device == nullptr ? "auto" : options.device);
+  model->engine = Engine::load(resolve_model(model->name), {.backend = backend, .device = device}, progress);
   model->description = model->engine->config().name + ", " + model->engine->describe();
   model->language_model = std::make_unique<SharedLanguageModel>(*model->engine, model->name);
   return model.release();

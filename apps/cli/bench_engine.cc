@@ -33,6 +33,8 @@ struct BenchOptions {
 
 // Scoring: chunks judged against one question, as the agent does when it reads a long document.
 constexpr int kPrefix = 300, kChunk = 150, kChunks = 8;
+// Tokens of the text that all of it is cut from.
+constexpr int kLeastText = 8192;
 // Of a question after a chunk whose KV is kept on disk.
 constexpr int kQuestion = 40;
 
@@ -88,13 +90,13 @@ struct Speeds {
 
 class EngineBench {
  public:
-  EngineBench(Backend& backend, const Tokenizer& tokenizer, const CancelToken& cancel)
+  EngineBench(Backend& backend, const Tokenizer& tokenizer, int n_tokens, const CancelToken& cancel)
       : backend_(backend), cancel_(cancel) {
     const std::string sentence =
         "The lighthouse keeper wrote the weather in a ledger every evening, and the harbour master copied it "
         "in "
         "the morning. ";
-    while (ids_.size() < 8192) tokenizer.encode(sentence, ids_);
+    while (ids_.size() < static_cast<size_t>(n_tokens)) tokenizer.encode(sentence, ids_);
   }
 
   Speeds measure(const BenchOptions& options) {
@@ -200,22 +202,28 @@ std::string with_digits(double value, int digits) {
 }
 
 int bench_engine(Program& program, const BenchOptions& options) {
-  if (options.prefill < 1 || options.decode < 1 || options.prefill > 8192 || options.decode > 8192) {
-    throw Error(ErrorCode::kInvalidArgument, "--prefill and --decode take 1 to 8192 tokens");
-  }
   Output& out = program.output();
   const auto model = ModelFile::open(resolve_model(model_name(program)), context_extension(program));
   const Qwen2Config& config = model->config();
+  if (options.prefill + options.decode > config.context_tokens()) {
+    throw Error(ErrorCode::kInvalidArgument, "--prefill and --decode together are more than the " +
+                                                 std::to_string(config.context_tokens()) +
+                                                 " tokens of the model's context");
+  }
   const Stopwatch loading;
   const int64_t kv_tokens =
       std::max(options.prefill + options.decode, 64) + kPrefix + kChunks * (kChunk + kKvPageTokens) + 1024;
-  auto backend = make_cpu_backend(model, backend_options(program, kv_tokens), out.progress());
+  const BackendOptions asked = backend_options(program, kv_tokens);
+  const Device chosen = choose_device(device(program), find_cuda(), device_bytes(*model, asked));
+  auto backend = make_backend(model, chosen, asked, out.progress());
   const double load_seconds = loading.seconds();
   const Tokenizer tokenizer(model->vocabulary(), model->path().string());
 
   // Before and after: on a machine that is not quiet, one alone may be too low, and a share above 1.
-  const Limits before = measure_limits(backend->options().n_threads);
-  EngineBench bench(*backend, tokenizer, program.cancel);
+  const bool on_cpu = chosen.kind == Device::Kind::kCpu;
+  const auto measure = [&] { return on_cpu ? measure_limits(backend->options().n_threads) : Limits(); };
+  const Limits before = measure();
+  EngineBench bench(*backend, tokenizer, std::max(options.prefill, kLeastText), program.cancel);
   Speeds speeds = bench.measure(options);
   if (!options.kv_store.empty()) {
     KvStore store({.folder = options.kv_store}, *backend, fingerprint(*model));
@@ -228,7 +236,7 @@ int bench_engine(Program& program, const BenchOptions& options) {
                       "written; name an empty folder with room for some megabytes");
     }
   }
-  const Limits after = measure_limits(backend->options().n_threads);
+  const Limits after = measure();
   const Limits limits = {.int8_gops = std::max(before.int8_gops, after.int8_gops),
                          .read_gb_s = std::max(before.read_gb_s, after.read_gb_s)};
   const double prefill_gops = 2e-9 * multiplications_per_token(*model) * speeds.prefill_tok_s;
@@ -241,7 +249,8 @@ int bench_engine(Program& program, const BenchOptions& options) {
   const BackendOptions used = backend->options();
   const int64_t kv_bytes_per_token = backend->kv_bytes_per_token();
   backend.reset();  // the engines below pack the weights for themselves
-  const auto clients = measure_clients(model, used, options.clients, program.cancel);
+  const auto clients =
+      measure_clients(model, {.backend = used, .device = chosen}, options.clients, program.cancel);
 
   if (out.json()) {
     Json result = json_result("bench.engine");
@@ -262,31 +271,35 @@ int bench_engine(Program& program, const BenchOptions& options) {
     }
     for (const ClientSpeed& speed : clients) {
       result["clients"].push_back({{"clients", speed.n_clients},
+                                   {"same_answers", speed.n_same},
                                    {"alone_tok_s", speed.alone_tok_s},
                                    {"together_tok_s", speed.together_tok_s}});
     }
     result["prefill_gops"] = prefill_gops;
     result["decode_bytes_per_token"] = bytes_per_token;
     result["decode_read_gb_s"] = read_gb_s;
-    result["limit_int8_gops"] = limits.int8_gops;
-    result["limit_read_gb_s"] = limits.read_gb_s;
-    result["prefill_share_of_int8"] = prefill_gops / limits.int8_gops;
-    result["decode_share_of_read"] = read_gb_s / limits.read_gb_s;
+    if (on_cpu) {
+      result["limit_int8_gops"] = limits.int8_gops;
+      result["limit_read_gb_s"] = limits.read_gb_s;
+      result["prefill_share_of_int8"] = prefill_gops / limits.int8_gops;
+      result["decode_share_of_read"] = read_gb_s / limits.read_gb_s;
+    }
     out.print_json(result);
     return kExitFound;
   }
-  const auto percent = [](double share) { return with_digits(100 * share, 0) + " %"; };
+  const auto share = [on_cpu](double reached, double limit, int digits, const std::string& what) {
+    if (!on_cpu) return std::string();
+    return ": " + with_digits(100 * reached / limit, 0) + " % of " + with_digits(limit, digits) + what;
+  };
   out.print_line(config.name + ", " + model->quantisation() + " on " + description + ", loaded in " +
                  format_seconds(load_seconds));
   out.print_line("prefill  " + with_digits(speeds.prefill_tok_s, 1) + " tokens/s (" +
-                 std::to_string(options.prefill) + " tokens), " + with_digits(prefill_gops, 0) +
-                 " Gop/s: " + percent(prefill_gops / limits.int8_gops) + " of " +
-                 with_digits(limits.int8_gops, 0) + " that registers alone allow");
+                 std::to_string(options.prefill) + " tokens), " + with_digits(prefill_gops, 0) + " Gop/s" +
+                 share(prefill_gops, limits.int8_gops, 0, " that registers alone allow"));
   out.print_line("decode   " + with_digits(speeds.decode_tok_s, 1) + " tokens/s (" +
                  std::to_string(options.decode) + " tokens), " + with_digits(1e-6 * bytes_per_token, 0) +
-                 " MB a token, " + with_digits(read_gb_s, 1) +
-                 " GB/s: " + percent(read_gb_s / limits.read_gb_s) + " of " +
-                 with_digits(limits.read_gb_s, 1) + " measured");
+                 " MB a token, " + with_digits(read_gb_s, 1) + " GB/s" +
+                 share(read_gb_s, limits.read_gb_s, 1, " measured"));
   out.print_line("scoring  " + with_digits(speeds.score_chunks_s, 2) + " chunks/s (" +
                  std::to_string(kPrefix) + " tokens shared, " + std::to_string(kChunk) +
                  " new ones a chunk)");
@@ -297,11 +310,12 @@ int bench_engine(Program& program, const BenchOptions& options) {
                    " asked again");
   }
   for (const ClientSpeed& speed : clients) {
-    out.print_line(
-        "clients  " + std::to_string(speed.n_clients) + " at once: " + with_digits(speed.together_tok_s, 1) +
-        " new tokens/s, one after the other " + with_digits(speed.alone_tok_s, 1) + ": " +
-        with_digits(speed.together_tok_s / speed.alone_tok_s, 2) + " times as fast (prompts of " +
-        std::to_string(kClientPrompt) + " tokens, answers of " + std::to_string(kClientAnswer) + ")");
+    out.print_line("clients  " + std::to_string(speed.n_clients) +
+                   " at once: " + with_digits(speed.together_tok_s, 1) +
+                   " new tokens/s, one after the other " + with_digits(speed.alone_tok_s, 1) + ": " +
+                   with_digits(speed.together_tok_s / speed.alone_tok_s, 2) + " times as fast (prompts of " +
+                   std::to_string(kClientPrompt) + " tokens, answers of " + std::to_string(kClientAnswer) +
+                   "), " + std::to_string(speed.n_same) + " the same as alone");
   }
   return kExitFound;
 }
@@ -313,8 +327,12 @@ void register_bench_engine(CLI::App& bench, Program& program) {
                                   "  lectern bench engine --model qwen2.5-coder-0.5b-instruct --threads 2\n"
                                   "  lectern bench engine --prefill 2048 --decode 128 --json\n");
   const auto options = std::make_shared<BenchOptions>();
-  command->add_option("--prefill", options->prefill, "Tokens of the prompt")->capture_default_str();
-  command->add_option("--decode", options->decode, "Tokens to decode after it")->capture_default_str();
+  command->add_option("--prefill", options->prefill, "Tokens of the prompt")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--decode", options->decode, "Tokens to decode after it")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
   command->add_option("--kv-store", options->kv_store,
                       "Also measure chunks whose KV is kept on disk: an empty folder for it");
   command

@@ -69,6 +69,7 @@ void register_eval_folder(CLI::App& eval, Program& program);
 void register_eval_multihop(CLI::App& eval, Program& program);
 void register_eval_injection(CLI::App& eval, Program& program);
 void register_eval_needle(CLI::App& eval, Program& program);
+void register_eval_devices(CLI::App& eval, Program& program);
 void register_eval_perplexity(CLI::App& eval, Program& program);
 void register_eval_rank(CLI::App& eval, Program& program);
 void register_eval_search(CLI::App& eval, Program& program);

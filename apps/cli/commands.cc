@@ -36,6 +36,7 @@ void register_commands(CLI::App& app, Program& program) {
   register_eval_injection(*eval, program);
   register_eval_needle(*eval, program);
   register_eval_perplexity(*eval, program);
+  register_eval_devices(*eval, program);
   register_eval_rank(*eval, program);
   register_eval_search(*eval, program);
 

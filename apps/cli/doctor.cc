@@ -12,6 +12,7 @@
 #include "base/files.h"
 #include "base/subprocess.h"
 #include "base/thread_pool.h"
+#include "engine/device.h"
 #include "kernels/cpu/dispatch.h"
 #include "models/registry.h"
 #include "retrieval/analyzer.h"
@@ -54,6 +55,18 @@ Finding check_kernels() {
     finding.state = State::kBad;
     finding.advice = error.what();
   }
+  return finding;
+}
+
+Finding check_cuda_devices() {
+  Finding finding{.name = "CUDA devices"};
+  const CudaPresence cuda = find_cuda();
+  for (const CudaDevice& device : cuda.devices)
+    finding.value += (finding.value.empty() ? "cuda:" : "; cuda:") + std::to_string(device.index) + " " +
+                     device.name + ", compute capability " + std::to_string(device.major) + "." +
+                     std::to_string(device.minor) + ", " + format_bytes(device.free_bytes) + " of " +
+                     format_bytes(device.memory_bytes) + " free";
+  if (cuda.devices.empty()) finding.value = "none: " + cuda.why_none;
   return finding;
 }
 
@@ -191,6 +204,7 @@ int doctor(Program& program, const std::string& folder) {
       {.name = "lectern", .value = LECTERN_VERSION},
       {.name = "text analysis", .value = Analyzer::version()},
       check_kernels(),
+      check_cuda_devices(),
       check_memory(),
       check_program("pdftotext", {"pdftotext", "-v"},
                     "PDF files cannot be read; Debian: apt install poppler-utils"),

@@ -47,8 +47,9 @@ Reading read_text(Program& program, const RecallOptions& options, std::optional<
   backend.sparse_prefill.above_tokens = threshold ? options.above : INT_MAX;
   backend.sparse_prefill.threshold = static_cast<float>(threshold.value_or(0));
   backend.sparse_prefill.least_recall = 0;
-  const auto engine = Engine::load(resolve_model(model_name(program)),
-                                   {.backend = backend, .extension = context_extension(program)});
+  const auto engine =
+      Engine::load(resolve_model(model_name(program)),
+                   {.backend = backend, .extension = context_extension(program), .device = device(program)});
   struct Sums {
     double recall = 0;
     int n = 0;

@@ -14,8 +14,13 @@ BackendOptions backend_options(const Program& program, int64_t kv_tokens) {
   BackendOptions options{.n_threads = program.options.threads,
                          .kv_tokens = kv_tokens,
                          .kv_type = program.options.kv == "int8" ? KvType::kInt8 : KvType::kF16};
+  options.fp8 = program.options.fp8;
   if (program.options.dense) options.sparse_prefill.above_tokens = INT_MAX;
   return options;
+}
+
+Device device(const Program& program) {
+  return parse_device(program.options.device.empty() ? "auto" : program.options.device);
 }
 
 ContextExtension context_extension(const Program& program) {
@@ -28,10 +33,11 @@ std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens) {
 
 std::unique_ptr<Engine> load_engine(Program& program, const std::string& model, int64_t kv_tokens) {
   Output& out = program.output();
-  auto engine =
-      Engine::load(resolve_model(model),
-                   {.backend = backend_options(program, kv_tokens), .extension = context_extension(program)},
-                   out.progress());
+  auto engine = Engine::load(resolve_model(model),
+                             {.backend = backend_options(program, kv_tokens),
+                              .extension = context_extension(program),
+                              .device = device(program)},
+                             out.progress());
   out.end_progress();
   return engine;
 }

@@ -13,8 +13,10 @@ namespace lectern::cli {
 // --model, or the registry's default.
 std::string model_name(const Program& program);
 
-// What --threads, --kv and --dense ask of the engine.
+// What --threads, --kv, --fp8 and --dense ask of the engine.
 BackendOptions backend_options(const Program& program, int64_t kv_tokens);
+// What --device asks for.
+Device device(const Program& program);
 // What --extend asks of the model.
 ContextExtension context_extension(const Program& program);
 

@@ -92,8 +92,8 @@ std::string manual_page(const CLI::App& program, const std::string& version) {
   page += ".SH ENVIRONMENT\n";
   for (const auto& [name, meaning] :
        {std::pair{"LECTERN_MODEL", "The model that answers, in place of \\-\\-model."},
-        std::pair{"LECTERN_THREADS, LECTERN_KV, LECTERN_LLM, LECTERN_LLM_MODEL, LECTERN_LLM_CONTEXT, "
-                  "LECTERN_COLLECTION",
+        std::pair{"LECTERN_DEVICE, LECTERN_THREADS, LECTERN_KV, LECTERN_LLM, LECTERN_LLM_MODEL, "
+                  "LECTERN_LLM_CONTEXT, LECTERN_COLLECTION",
                   "In place of the options of these names."},
         std::pair{"LECTERN_LLM_API_KEY, OPENAI_API_KEY", "The key for the server that \\-\\-llm names."},
         std::pair{"NO_COLOR", "No emphasis."}})

@@ -35,6 +35,8 @@ int mcp(Program& program, const Options& options) {
   server::Service service(options.folders,
                           {.default_model = model_name(program),
                            .backend = backend_options(program, 0),
+                           .extension = context_extension(program),
+                           .device = device(program),
                            .idle_seconds = options.idle_minutes * 60},
                           server::Service::Uploads::kNone);
   say_what_is_served(program, service);

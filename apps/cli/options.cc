@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "base/thread_pool.h"
+#include "engine/device.h"
 
 namespace lectern::cli {
 namespace {
@@ -19,6 +20,7 @@ constexpr int kMinContext = 512, kMaxContext = 1 << 24;
 struct Settings {
   std::optional<std::string> model;
   std::optional<int> threads;
+  std::optional<std::string> device;
   std::optional<std::string> kv;
   std::optional<std::string> collection;
   std::optional<std::string> llm, llm_model, llm_key_file;
@@ -37,6 +39,14 @@ bool is_kv_type(const std::string& name) {
 
 [[noreturn]] void bad_kv(const std::string& origin) {
   throw Error(ErrorCode::kInvalidArgument, origin + ": kv must be f16 or int8");
+}
+
+void check_device(const std::string& origin, const std::string& device) {
+  try {
+    parse_device(device);
+  } catch (const Error& error) {
+    throw Error(error.code(), origin + ": " + error.what());
+  }
 }
 
 [[noreturn]] void bad_context(const std::string& origin) {
@@ -61,6 +71,10 @@ Settings from_environment() {
         n > ThreadPool::kMaxThreads)
       bad_threads("LECTERN_THREADS=" + *threads);
     settings.threads = n;
+  }
+  if (const auto device = value("LECTERN_DEVICE")) {
+    check_device("LECTERN_DEVICE", *device);
+    settings.device = device;
   }
   settings.llm = value("LECTERN_LLM");
   settings.llm_model = value("LECTERN_LLM_MODEL");
@@ -96,6 +110,9 @@ Settings from_file(const std::filesystem::path& path, bool is_users) {
       const auto n = value.get<int64_t>();
       if (n < 0 || n > ThreadPool::kMaxThreads) bad_threads(path.string());
       settings.threads = static_cast<int>(n);
+    } else if (key == "device" && value.is_string()) {
+      settings.device = value.get<std::string>();
+      check_device(path.string(), *settings.device);
     } else if (key == "kv" && value.is_string()) {
       settings.kv = value.get<std::string>();
       if (!is_kv_type(*settings.kv)) bad_kv(path.string());
@@ -115,7 +132,8 @@ Settings from_file(const std::filesystem::path& path, bool is_users) {
       settings.llm_context = static_cast<int>(n);
     } else {
       fail("\"" + key +
-           "\" is not a setting, or its value has the wrong type (there are: model, threads, kv, collection, "
+           "\" is not a setting, or its value has the wrong type (there are: model, device, threads, kv, "
+           "collection, "
            "llm, llm_model, "
            "llm_key_file, llm_context)");
     }
@@ -153,6 +171,18 @@ std::optional<std::filesystem::path> user_file() {
 void add_model_options(CLI::App* command, SharedOptions& options) {
   command->add_option("-m,--model", options.model,
                       "Model: an id of `lectern models`, or the path of a .gguf file or model folder");
+  command
+      ->add_option("--device", options.device,
+                   "Where the model runs: auto (default; the first GPU with room for it, else the CPU), cpu, "
+                   "cuda, or cuda:N")
+      ->check([](const std::string& device) -> std::string {
+        try {
+          parse_device(device);
+          return "";
+        } catch (const Error& error) {
+          return error.what();
+        }
+      });
   command->add_option("-t,--threads", options.threads, "Threads; 0: one per processor")
       ->check(CLI::Range(0, ThreadPool::kMaxThreads));
   command
@@ -163,6 +193,9 @@ void add_model_options(CLI::App* command, SharedOptions& options) {
       ->add_option("--extend", options.extend,
                    "Read beyond what the model was trained on: dca, Dual Chunk Attention, 32 times as far")
       ->check(CLI::IsMember({"dca"}));
+  command->add_flag(
+      "--fp8", options.fp8,
+      "On a GPU: multiply 8-bit floats (e4m3) where prompts are read, faster on Hopper and newer");
   command->add_flag("--dense", options.dense, "Read texts above 32,768 tokens in full, not sparsely");
 }
 
@@ -208,6 +241,7 @@ void complete_options(SharedOptions& options) {
     if (options.model.empty() && settings.model) options.model = *settings.model;
     if (options.collection.empty() && settings.collection) options.collection = *settings.collection;
     if (options.threads == 0 && settings.threads) options.threads = *settings.threads;
+    if (options.device.empty() && settings.device) options.device = *settings.device;
     if (options.kv.empty() && settings.kv) options.kv = *settings.kv;
   };
   fill(from_environment());

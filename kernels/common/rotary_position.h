@@ -4,11 +4,7 @@
 
 #include <cmath>
 
-#ifdef __CUDACC__
-#define LECTERN_HOST_DEVICE __host__ __device__
-#else
-#define LECTERN_HOST_DEVICE
-#endif
+#include "kernels/common/host_device.h"
 
 namespace lectern {
 
@@ -40,10 +36,10 @@ LECTERN_HOST_DEVICE inline Rotation key_rotation(const RotaryTable& table, int p
   return {table.chunk_tokens == 0 ? position : position % table.chunk_tokens, table.magnitude};
 }
 
-// With Dual Chunk Attention the query is also multiplied by the temperature, 1 + 0.1 ln(n / original) squared,
-// where n is the query's own length, position + 1. (The published implementation takes that of the whole prompt
-// for all its queries; so K and V would depend on what comes after them, and could not be shared between
-// prompts. The last queries, which answer, are the same.)
+// With Dual Chunk Attention the query is also multiplied by the temperature, 1 + 0.1 ln(n / original)
+// squared, where n is the query's own length, position + 1. (The published implementation takes that of the
+// whole prompt for all its queries; so K and V would depend on what comes after them, and could not be shared
+// between prompts. The last queries, which answer, are the same.)
 LECTERN_HOST_DEVICE inline Rotation query_rotation(const RotaryTable& table, int position, KeyChunk chunk) {
   if (table.chunk_tokens == 0) return {position, table.magnitude};
   const int original = table.original_max_position_embeddings;
@@ -51,9 +47,9 @@ LECTERN_HOST_DEVICE inline Rotation query_rotation(const RotaryTable& table, int
   const double temperature = stretch > 1.0 ? 0.1 * log(stretch) + 1.0 : 1.0;
   const int in_chunk = position % table.chunk_tokens;
   const int succ = in_chunk + table.chunk_tokens;
-  const int rotated = chunk == KeyChunk::kIntra                               ? in_chunk
+  const int rotated = chunk == KeyChunk::kIntra                             ? in_chunk
                       : chunk == KeyChunk::kSucc && succ < table.chunk_size ? succ
-                                                                              : table.chunk_size;
+                                                                            : table.chunk_size;
   return {rotated, temperature * temperature};
 }
 

@@ -1,7 +1,8 @@
 // What the CUDA backend launches. Everything is asynchronous on `stream`, takes device memory, allocates
 // nothing and checks nothing: shapes were checked by engine/cuda_backend, errors are found by its next
 // synchronisation. Row-major throughout; `[a, b]` is a shape, last index contiguous. n = tokens (rows) of a
-// piece of the batch, h = hidden_size, d = head_dim (a multiple of 8, at most 256), as in engine/model.h.
+// piece of the batch, h = hidden_size, d = head_dim (at most 256), as in engine/model.h. h, d and the columns of
+// all matrices are multiples of 8; every pointer to an array is aligned to 16 bytes, a matrix of weights to 256.
 //
 // Numbers: the residual stream is float; what a matrix product reads is bfloat16 (its range is that of float,
 // and feed-forward blocks of Qwen2 reach far beyond half precision); attention reads queries, keys and values

@@ -35,6 +35,16 @@ __device__ __forceinline__ void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+// The same for bfloat16.
+__device__ __forceinline__ void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4],
+                                                  const uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
 // Four 8x8 matrices of halves from shared memory; lanes 8m to 8m + 7 give the rows of matrix m. Lane l gets
 // [l/4][l%4*2 + {0, 1}] of matrix m in r[m]; transposed, [l%4*2 + {0, 1}][l/4].
 __device__ __forceinline__ void ldmatrix_x4(uint32_t (&r)[4], const void* row) {
@@ -56,11 +66,10 @@ __device__ __forceinline__ void cp_async_16(void* shared, const void* global) {
   const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(at), "l"(global) : "memory");
 }
-// Zeros where it is not there; `global` is not read then (PTX, "cp.async", src-size).
-__device__ __forceinline__ void cp_async_16_or_zeros(void* shared, const void* global, bool there) {
+// The same of the first n bytes, with zeros for the rest.
+__device__ __forceinline__ void cp_async_16(void* shared, const void* global, int n) {
   const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
-  const int bytes = there ? 16 : 0;
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(global), "r"(bytes) : "memory");
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(global), "r"(n) : "memory");
 }
 __device__ __forceinline__ void cp_async_commit() {
   asm volatile("cp.async.commit_group;" ::: "memory");

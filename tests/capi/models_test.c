@@ -54,6 +54,11 @@ void models_that_cannot_be_loaded(const char* good) {
   lectern_model_options options = {.struct_size = sizeof options, .kv_type = "f12"};
   CHECK_REFUSED("f12", lectern_model_load(good, &options, &model));
   options.kv_type = NULL;
+  options.device = "gpu";
+  CHECK_REFUSED("device 'gpu'", lectern_model_load(good, &options, &model));
+  options.device = "cuda:90";
+  CHECK_STATUS(LECTERN_UNAVAILABLE, "no CUDA device 90", lectern_model_load(good, &options, &model));
+  options.device = "cpu";
   options.threads = -1;
   CHECK_REFUSED("", lectern_model_load(good, &options, &model));
   options.threads = 0;

@@ -24,6 +24,7 @@ struct Project {
   ScopedVariable config{"XDG_CONFIG_HOME", (folder.path() / "config").string()};
   ScopedVariable model{"LECTERN_MODEL", ""};
   ScopedVariable threads{"LECTERN_THREADS", ""};
+  ScopedVariable device{"LECTERN_DEVICE", ""};
   ScopedVariable kv{"LECTERN_KV", ""};
   ScopedVariable collection{"LECTERN_COLLECTION", ""};
   ScopedVariable llm{"LECTERN_LLM", ""};
@@ -51,18 +52,22 @@ SharedOptions completed(SharedOptions options = {}) {
 TEST_CASE("a flag wins over the environment over the project over the user") {
   const Project project;
   CHECK(completed().model.empty());
-  write_file_atomically(project.user_file(), R"({"model": "user", "threads": 1, "kv": "int8"})");
+  write_file_atomically(project.user_file(),
+                        R"({"model": "user", "threads": 1, "kv": "int8", "device": "cpu"})");
   CHECK(completed().model == "user");
   CHECK(completed().kv == "int8");
+  CHECK(completed().device == "cpu");
   write_file_atomically(project.project_file(), R"({"model": "project"})");
   CHECK(completed().model == "project");
   CHECK(completed().threads == 1);
   const ScopedVariable model("LECTERN_MODEL", "environment");
   const ScopedVariable threads("LECTERN_THREADS", "7");
   const ScopedVariable kv("LECTERN_KV", "f16");
+  const ScopedVariable device("LECTERN_DEVICE", "cuda:1");
   CHECK(completed().model == "environment");
   CHECK(completed().threads == 7);
   CHECK(completed().kv == "f16");
+  CHECK(completed().device == "cuda:1");
   SharedOptions flags;
   flags.model = "flag";
   flags.threads = 9;
@@ -125,6 +130,12 @@ TEST_CASE("a bad settings file or variable is named with its key") {
     CHECK_THROWS_WITH(completed(), Catch::Contains("f16 or int8"));
     const ScopedVariable kv("LECTERN_KV", "fp8");
     CHECK_THROWS_WITH(completed(), Catch::Contains("LECTERN_KV=fp8"));
+  }
+  SECTION("unknown device") {
+    write_file_atomically(project.user_file(), R"({"device": "tpu"})");
+    CHECK_THROWS_WITH(completed(), Catch::Contains("config.json: device 'tpu'"));
+    const ScopedVariable device("LECTERN_DEVICE", "cuda:-1");
+    CHECK_THROWS_WITH(completed(), Catch::Contains("LECTERN_DEVICE: device 'cuda:-1'"));
   }
   SECTION("variable") {
     const ScopedVariable threads("LECTERN_THREADS", "many");

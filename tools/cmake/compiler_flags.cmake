@@ -3,18 +3,23 @@
 # of kernels/cpu (isa_sources.cmake), chosen at run time.
 add_library(lectern_flags INTERFACE)
 target_compile_features(lectern_flags INTERFACE cxx_std_20)
-target_compile_options(lectern_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers -Werror -fno-math-errno)
+target_compile_options(lectern_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wno-missing-field-initializers;-Werror;-fno-math-errno>
+  # CMake 3.25 has no name for CUDA's C++20; what nvcc generates for the host is not pedantic.
+  $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--Werror=all-warnings;-Xcompiler=-Wall,-Wextra>)
 target_include_directories(lectern_flags INTERFACE ${PROJECT_SOURCE_DIR})
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(lectern_flags INTERFACE -Wno-restrict)  # false alarms on "text" + std::string, GCC bug 105651
+  target_compile_options(lectern_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)  # false alarms on "text" + std::string, GCC bug 105651
 endif()
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
-  target_compile_options(lectern_flags INTERFACE -march=x86-64-v2)
+  target_compile_options(lectern_flags INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-march=x86-64-v2> $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-march=x86-64-v2>)
 endif()
 # Tables of addresses are read-only once the program has started.
 target_link_options(lectern_flags INTERFACE LINKER:-z,relro,-z,now)
 if(LECTERN_SANITIZE)
-  target_compile_options(lectern_flags INTERFACE -fsanitize=${LECTERN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_compile_options(lectern_flags INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${LECTERN_SANITIZE};-fno-omit-frame-pointer;-fno-sanitize-recover=all>)
   target_link_options(lectern_flags INTERFACE -fsanitize=${LECTERN_SANITIZE})
 endif()
 if(LECTERN_FUZZ)

@@ -65,6 +65,14 @@ inline unsigned __ballot_sync(unsigned, int predicate) {
 inline int __popc(unsigned x) {
   return std::popcount(x);
 }
+// Nibble i of the selector names the byte of x (0..3) or y (4..7) that becomes byte i.
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
+  const uint64_t bytes = uint64_t{y} << 32 | x;
+  unsigned result = 0;
+  for (int i = 0; i < 4; ++i)
+    result |= (static_cast<unsigned>(bytes >> (8 * (selector >> (4 * i) & 7))) & 0xffu) << (8 * i);
+  return result;
+}
 // Fibers change only at barriers, so a plain read and write is atomic.
 template <typename T>
 T atomicAdd(T* at, T value) {
@@ -76,6 +84,11 @@ template <typename T>
 T atomicMax(T* at, T value) {
   const T old = *at;
   *at = std::max(old, value);
+  return old;
+}
+inline int atomicOr(int* at, int value) {
+  const int old = *at;
+  *at = old | value;
   return old;
 }
 inline float __expf(float x) {
@@ -93,6 +106,12 @@ inline float __int_as_float(int x) {
 inline int __float_as_int(float x) {
   return std::bit_cast<int>(x);
 }
+inline float __uint_as_float(unsigned x) {
+  return std::bit_cast<float>(x);
+}
+inline unsigned __float_as_uint(float x) {
+  return std::bit_cast<unsigned>(x);
+}
 inline int __float2int_rn(float x) {
   return static_cast<int>(std::nearbyint(x));
 }
@@ -104,7 +123,12 @@ using std::max;
 using std::min;
 
 // ---- The runtime's host side ----
-enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorInvalidDevice = 101 };
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorInsufficientDriver = 35,
+  cudaErrorInvalidDevice = 101
+};
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice, cudaMemcpyDefault };
 enum cudaDeviceAttr { cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
 using cudaStream_t = struct EmulatedStream*;
@@ -118,6 +142,8 @@ struct cudaDeviceProp {
 
 const char* cudaGetErrorString(cudaError_t error);
 cudaError_t cudaGetLastError();
+cudaError_t cudaDriverGetVersion(int* version);
+cudaError_t cudaRuntimeGetVersion(int* version);
 cudaError_t cudaGetDeviceCount(int* count);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
@@ -175,13 +201,17 @@ inline float exp2_fast(float x) {
   return std::exp2(x);
 }
 void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void ldmatrix_x4(uint32_t (&r)[4], const void* row);
 void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row);
 inline void cp_async_16(void* shared, const void* global) {
   emulation::defer_copy(shared, global, 16);
 }
-inline void cp_async_16_or_zeros(void* shared, const void* global, bool there) {
-  emulation::defer_copy(shared, there ? global : nullptr, 16);
+inline void cp_async_16(void* shared, const void* global, int n) {
+  static constexpr std::byte kZeros[16] = {};
+  const auto n_bytes = static_cast<size_t>(n);
+  emulation::defer_copy(shared, global, n_bytes);
+  emulation::defer_copy(static_cast<std::byte*>(shared) + n_bytes, kZeros, 16 - n_bytes);
 }
 inline void cp_async_commit() {
   emulation::commit_copies();

@@ -18,6 +18,7 @@ struct Setup {
   int chunk = 512;
   KvType kv_type = KvType::kF16;
   SparsePrefill sparse = {};
+  bool fp8 = false;
 };
 
 std::unique_ptr<Backend> backend_of(std::shared_ptr<const ModelFile> model, const Setup& setup = {}) {
@@ -25,7 +26,8 @@ std::unique_ptr<Backend> backend_of(std::shared_ptr<const ModelFile> model, cons
                            {.kv_tokens = 1024,
                             .prefill_chunk_tokens = setup.chunk,
                             .kv_type = setup.kv_type,
-                            .sparse_prefill = setup.sparse},
+                            .sparse_prefill = setup.sparse,
+                            .fp8 = setup.fp8},
                            {});
 }
 
@@ -104,7 +106,7 @@ TEST_CASE("CudaBackend equals the equations layer by layer") {
     config.num_key_value_heads = 1;
   }
   SECTION("odd widths") {
-    config.intermediate_size = 75;
+    config.intermediate_size = 72;
     config.vocab_size = 269;
   }
   SECTION("heads of 64") {
@@ -140,6 +142,19 @@ TEST_CASE("CudaBackend reads quantised weights as the equations do") {
   LECTERN_NEEDS_DEVICE();
   const DType dtype = GENERATE(DType::kQ8_0, DType::kBF16, DType::kF16);
   for (const int n : {3, 20, 60}) compare_with_reference(tiny_config(), n, {}, dtype);
+}
+
+TEST_CASE("CudaBackend in 8-bit floats is near the equations") {
+  LECTERN_NEEDS_DEVICE();
+  const auto model = make_tiny_model(tiny_config());
+  const auto tokens = some_tokens(60);
+  const ReferencePass expected = reference_forward(*model, tokens);
+  const auto rounded = run_all(*backend_of(model, {.fp8 = true}), tokens);
+  // Three bits behind the point: 2^-4 of each number at most, some 4 % at random, in both operands of 21 products.
+  const double difference = relative_difference(rounded, expected.logits);
+  CHECK(difference < 0.25);
+  CHECK(difference > kTolerance);
+  CHECK(backend_of(model, {.fp8 = true})->numerics() != backend_of(model)->numerics());
 }
 
 TEST_CASE("CudaBackend with Dual Chunk Attention equals the equations over all its borders") {
@@ -330,3 +345,29 @@ TEST_CASE("cuda_devices lists the device that is there") {
   CHECK(devices[0].memory_bytes > 0);
   CHECK(devices[0].major >= 8);
 }
+
+#ifdef LECTERN_CUDA_EMULATION
+TEST_CASE("CudaBackend says what does not fit into the device's memory, and makes do with less") {
+  const auto model = make_tiny_model(tiny_config());
+  const auto error_with = [&](size_t bytes, int64_t kv_tokens) -> std::string {
+    emulate_device_memory(bytes);
+    std::string message;
+    try {
+      const auto backend = make_cuda_backend(model, 0, {.kv_tokens = kv_tokens}, {});
+      CHECK(run_last(*backend, some_tokens(100)).size() == 272);
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::kResourceExhausted);
+      message = error.what();
+    }
+    emulate_device_memory(size_t{1} << 30);
+    return message;
+  };
+  constexpr size_t kWorkspace = size_t{32} << 20;
+  CHECK(error_with(kWorkspace / 2, 1024).find("workspace") != std::string::npos);
+  CHECK(error_with(kWorkspace + 1000, 1024).find("the weights of") != std::string::npos);
+  CHECK(error_with(kWorkspace + (size_t{16} << 20), 1'000'000).find("a KV cache of 1000064 tokens needs") !=
+        std::string::npos);
+  CHECK(error_with(kWorkspace + (size_t{16} << 20), 1024).empty());
+  CHECK(error_with(kWorkspace + (size_t{16} << 20), 0).empty());
+}
+#endif
