@@ -91,6 +91,7 @@ CudaBackend::CudaBackend(std::shared_ptr<const ModelFile> model, int device, con
   }
   weights_.expand_within(static_cast<size_t>(free_device_bytes() / 3), stream_);
   if (weights_.largest_unexpanded() > 0) matmul_.reserve_expansion(weights_.largest_unexpanded());
+  options_.max_context_tokens = context_within(options_, config_);
   if (options_.prefill_chunk_tokens == 0) {
     options_.prefill_chunk_tokens = static_cast<int>(
         std::clamp(static_cast<size_t>(free_device_bytes()) / 8 / activation_bytes_per_token(config_),
@@ -101,10 +102,10 @@ CudaBackend::CudaBackend(std::shared_ptr<const ModelFile> model, int device, con
     return static_cast<size_t>(std::min<int64_t>(options_.prefill_chunk_tokens, options_.kv_tokens));
   };
   if (options_.kv_tokens == 0) {
-    reserve_buffers(static_cast<size_t>(
-        std::min(options_.prefill_chunk_tokens, std::max(config_.context_tokens(), kKvPageTokens))));
+    reserve_buffers(
+        static_cast<size_t>(std::min(options_.prefill_chunk_tokens, options_.max_context_tokens)));
     // What sparse prefill and other programs need stays free.
-    options_.kv_tokens = affordable_kv_tokens(config_, kv_bytes_per_token(), free_device_bytes() * 4 / 5);
+    options_.kv_tokens = affordable_kv_tokens(options_.max_context_tokens, kv_bytes_per_token(), free_device_bytes() * 4 / 5);
   }
   options_.kv_tokens = (options_.kv_tokens + kKvPageTokens - 1) / kKvPageTokens * kKvPageTokens;
   reserve_buffers(most());
