@@ -22,14 +22,14 @@ struct SideTiles {
   float* scales;  // [2, kTileRows]
   bool bytes;
 
-  __device__ void copy(const std::byte* head, int half, int n_rows, int turn) const {
+  __device__ void copy(const std::byte* head, int page_half, int n_rows, int turn) const {
     if (!S::kBytes || !bytes) {
-      copy_halves<S::kHeadDim, S::kThreads>(head + half * S::kTileBytes, n_rows,
+      copy_halves<S::kHeadDim, S::kThreads>(head + page_half * S::kTileBytes, n_rows,
                                             tiles + turn * S::kTileBytes);
     } else {
       copy_bytes<S::kHeadDim, S::kThreads>(
-          head + half * (S::kTileBytes / 2),
-          head + kPageTokens * S::kHeadDim + half * kTileRows * static_cast<int>(sizeof(float)), n_rows,
+          head + page_half * (S::kTileBytes / 2),
+          head + kPageTokens * S::kHeadDim + page_half * kTileRows * static_cast<int>(sizeof(float)), n_rows,
           staged(turn), scales + turn * kTileRows);
     }
   }
@@ -78,16 +78,16 @@ __device__ void join_and_write(const Rows<S>& rows, std::byte* shared, int n_row
   const int warp = static_cast<int>(threadIdx.x / 32), lane = static_cast<int>(threadIdx.x % 32);
   __syncthreads();  // the last tile has been read
   LECTERN_UNROLL
-  for (int half = 0; half < 2; ++half) {
-    float* row = all + (warp * 16 + half * 8 + lane / 4) * kStride;
+  for (int upper = 0; upper < 2; ++upper) {
+    float* row = all + (warp * 16 + upper * 8 + lane / 4) * kStride;
     if (lane % 4 == 0) {
-      row[0] = rows.sum[0][half];
-      row[1] = rows.maximum[0][half];
+      row[0] = rows.sum[0][upper];
+      row[1] = rows.maximum[0][upper];
     }
     LECTERN_UNROLL
     for (int n = 0; n < S::kHeadDim / 8; ++n)
       *reinterpret_cast<float2*>(row + 2 + 8 * n + lane % 4 * 2) =
-          make_float2(rows.values[0][n][2 * half], rows.values[0][n][2 * half + 1]);
+          make_float2(rows.values[0][n][2 * upper], rows.values[0][n][2 * upper + 1]);
   }
   __syncthreads();
   constexpr int kPairs = S::kHeadDim / 2;
@@ -114,15 +114,15 @@ __device__ void write(const Rows<S>& rows, int first_row, int n_rows, const Atte
   LECTERN_UNROLL
   for (int t = 0; t < S::kRowTiles; ++t) {
     LECTERN_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const int r = first_row + 16 * t + 8 * half + lane / 4;
+    for (int upper = 0; upper < 2; ++upper) {
+      const int r = first_row + 16 * t + 8 * upper + lane / 4;
       if (r >= n_rows) continue;
       LECTERN_UNROLL
       LECTERN_UNROLL
       for (int n = 0; n < S::kHeadDim / 8; ++n)
-        output.values(r, 8 * n + lane % 4 * 2, rows.values[t][n][2 * half], rows.values[t][n][2 * half + 1],
-                      rows.sum[t][half]);
-      if (lane % 4 == 0) output.sums(r, rows.sum[t][half], rows.maximum[t][half]);
+        output.values(r, 8 * n + lane % 4 * 2, rows.values[t][n][2 * upper], rows.values[t][n][2 * upper + 1],
+                      rows.sum[t][upper]);
+      if (lane % 4 == 0) output.sums(r, rows.sum[t][upper], rows.maximum[t][upper]);
     }
   }
 }
@@ -147,12 +147,12 @@ __global__ void __launch_bounds__(S::kThreads, 2) attention_kernel(AttentionArgs
   Rows<S> rows;
   LECTERN_UNROLL
   for (int t = 0; t < S::kRowTiles; ++t)
-    for (int half = 0; half < 2; ++half) {
-      rows.maximum[t][half] = -INFINITY;
-      rows.sum[t][half] = 0;
+    for (int upper = 0; upper < 2; ++upper) {
+      rows.maximum[t][upper] = -INFINITY;
+      rows.sum[t][upper] = 0;
       LECTERN_UNROLL
       for (int n = 0; n < S::kHeadDim / 8; ++n)
-        rows.values[t][n][2 * half] = rows.values[t][n][2 * half + 1] = 0;
+        rows.values[t][n][2 * upper] = rows.values[t][n][2 * upper + 1] = 0;
     }
 
   // Tile i is half i % 2 of page begin + i / 2; what lies behind the last key is not a tile.
@@ -205,13 +205,13 @@ __global__ void __launch_bounds__(S::kThreads, 2) attention_kernel(AttentionArgs
     if (key + kTileRows - 1 > task.first_position) {  // the tile reaches the diagonal
       LECTERN_UNROLL
       for (int t = 0; t < S::kRowTiles; ++t)
-        for (int half = 0; half < 2; ++half) {
-          const int query = (first_row + 16 * t + 8 * half + lane / 4) / group;
+        for (int upper = 0; upper < 2; ++upper) {
+          const int query = (first_row + 16 * t + 8 * upper + lane / 4) / group;
           const int position = task.first_position + min(query, task.n_queries - 1);
           LECTERN_UNROLL
           for (int n = 0; n < S::kWarpKeys / 8; ++n)
             for (int j = 0; j < 2; ++j)
-              if (key + col + 8 * n + j > position) scores[t][n][2 * half + j] = -INFINITY;
+              if (key + col + 8 * n + j > position) scores[t][n][2 * upper + j] = -INFINITY;
         }
     }
     weigh<S>(scale, scores, rows);
@@ -221,8 +221,8 @@ __global__ void __launch_bounds__(S::kThreads, 2) attention_kernel(AttentionArgs
   }
   LECTERN_UNROLL
   for (int t = 0; t < S::kRowTiles; ++t)
-    for (int half = 0; half < 2; ++half) {
-      float& sum = rows.sum[t][half];
+    for (int upper = 0; upper < 2; ++upper) {
+      float& sum = rows.sum[t][upper];
       sum += __shfl_xor_sync(0xffffffffu, sum, 1);
       sum += __shfl_xor_sync(0xffffffffu, sum, 2);
     }

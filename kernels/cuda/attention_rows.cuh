@@ -37,8 +37,8 @@ using ManyRows = Shape<kHeadDim, 4, 1, 2, kBytes>;
 template <int kHeadDim, bool kBytes>
 using FewRows = Shape<kHeadDim, 1, 4, 1, kBytes>;
 
-// What a warp keeps of its rows. As mma spreads them, a lane holds rows lane/4 (half 0) and lane/4 + 8 (half
-// 1) of each row tile, and of these two columns of every eight.
+// What a warp keeps of its rows. As mma spreads them, a lane holds rows lane/4 (upper = 0) and lane/4 + 8
+// (upper = 1) of each row tile, and of these two columns of every eight.
 template <typename S>
 struct Rows {
   float values[S::kRowTiles][S::kHeadDim / 8][4];
@@ -80,27 +80,27 @@ __device__ __forceinline__ void weigh(float scale, float (&scores)[S::kRowTiles]
   bool moved = false;
   LECTERN_UNROLL
   for (int t = 0; t < S::kRowTiles; ++t)
-    for (int half = 0; half < 2; ++half) {
+    for (int upper = 0; upper < 2; ++upper) {
       float top = -INFINITY;
       LECTERN_UNROLL
       for (int n = 0; n < S::kWarpKeys / 8; ++n)
-        top = fmaxf(top, fmaxf(scores[t][n][2 * half], scores[t][n][2 * half + 1]));
+        top = fmaxf(top, fmaxf(scores[t][n][2 * upper], scores[t][n][2 * upper + 1]));
       top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
       top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
-      top = fmaxf(top * scale, rows.maximum[t][half]);
+      top = fmaxf(top * scale, rows.maximum[t][upper]);
       // A row that has met no key yet stays at -inf, where differences would be NaN.
       const float base = top == -INFINITY ? 0.0f : top;
-      shrink[t][half] = exp2_fast(rows.maximum[t][half] - base);
-      moved |= top != rows.maximum[t][half];
-      rows.maximum[t][half] = top;
+      shrink[t][upper] = exp2_fast(rows.maximum[t][upper] - base);
+      moved |= top != rows.maximum[t][upper];
+      rows.maximum[t][upper] = top;
       float sum = 0;
       LECTERN_UNROLL
       for (int n = 0; n < S::kWarpKeys / 8; ++n)
-        for (int i = 2 * half; i < 2 * half + 2; ++i) {
+        for (int i = 2 * upper; i < 2 * upper + 2; ++i) {
           scores[t][n][i] = exp2_fast(fmaf(scores[t][n][i], scale, kWeightBits - base));
           sum += scores[t][n][i];
         }
-      rows.sum[t][half] = rows.sum[t][half] * shrink[t][half] + sum;
+      rows.sum[t][upper] = rows.sum[t][upper] * shrink[t][upper] + sum;
     }
   // After the first tiles most maxima stand.
   if (__ballot_sync(0xffffffffu, moved) == 0) return;

@@ -51,7 +51,7 @@ __device__ __forceinline__ void copy_halves(const std::byte* from, int n_rows, s
   LECTERN_UNROLL
   for (int i = static_cast<int>(threadIdx.x); i < kTileRows * kChunks; i += kThreads) {
     const int row = i / kChunks;
-    cp_async_16_or_zeros(to + chunk_at<kHeadDim>(row, i % kChunks), from + i * 16, row < n_rows);
+    cp_async_16(to + chunk_at<kHeadDim>(row, i % kChunks), from + i * 16, row < n_rows ? 16 : 0);
   }
 }
 
@@ -62,7 +62,7 @@ __device__ __forceinline__ void copy_bytes(const std::byte* from, const std::byt
   constexpr int kChunks = kHeadDim / 16;
   LECTERN_UNROLL
   for (int i = static_cast<int>(threadIdx.x); i < kTileRows * kChunks; i += kThreads)
-    cp_async_16_or_zeros(to + i * 16, from + i * 16, i / kChunks < n_rows);
+    cp_async_16(to + i * 16, from + i * 16, i / kChunks < n_rows ? 16 : 0);
   if (const int i = static_cast<int>(threadIdx.x); i < kTileRows / 4)
     cp_async_16(scales + i * 4, from_scales + i * 16);
 }

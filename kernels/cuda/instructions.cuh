@@ -66,14 +66,10 @@ __device__ __forceinline__ void cp_async_16(void* shared, const void* global) {
   const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(at), "l"(global) : "memory");
 }
-// The same of the first n bytes, with zeros for the rest; those are not read (PTX, "cp.async", src-size).
+// The same of the first n bytes, with zeros for the rest.
 __device__ __forceinline__ void cp_async_16(void* shared, const void* global, int n) {
   const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(global), "r"(n) : "memory");
-}
-// Zeros where it is not there.
-__device__ __forceinline__ void cp_async_16_or_zeros(void* shared, const void* global, bool there) {
-  cp_async_16(shared, global, there ? 16 : 0);
 }
 __device__ __forceinline__ void cp_async_commit() {
   asm volatile("cp.async.commit_group;" ::: "memory");

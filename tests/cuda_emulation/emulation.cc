@@ -157,13 +157,7 @@ void commit_copies() {
 void wait_copies(int groups_left) {
   Fiber& fiber = *machine().current;
   while (fiber.committed.size() > static_cast<size_t>(groups_left)) {
-    for (const Copy& copy : fiber.committed.front()) {
-      if (copy.from != nullptr) {
-        std::memcpy(copy.to, copy.from, copy.bytes);
-      } else {
-        std::memset(copy.to, 0, copy.bytes);
-      }
-    }
+    for (const Copy& copy : fiber.committed.front()) std::memcpy(copy.to, copy.from, copy.bytes);
     fiber.committed.pop_front();
   }
 }

@@ -69,7 +69,7 @@ inline unsigned ballot(bool predicate) {
   return result;
 }
 
-// cp.async: copies (of zeros, where `from` is null) are made when the thread waits for them, not before.
+// cp.async: copies are made when the thread waits for them, not before.
 void defer_copy(void* to, const void* from, size_t bytes);
 void commit_copies();
 void wait_copies(int groups_left);

@@ -122,6 +122,7 @@ enum cudaError_t {
   cudaErrorInvalidDevice = 101
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice, cudaMemcpyDefault };
+enum cudaDeviceAttr { cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
 using cudaStream_t = struct EmulatedStream*;
 using cudaEvent_t = struct EmulatedEvent*;
 struct cudaDeviceProp {
@@ -138,6 +139,8 @@ cudaError_t cudaRuntimeGetVersion(int* version);
 cudaError_t cudaGetDeviceCount(int* count);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
+cudaError_t cudaGetDevice(int* device);
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device);
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
 // For tests: what cudaMemGetInfo says is free, and what cudaMalloc refuses to exceed.
 void emulate_device_memory(size_t bytes);
@@ -201,9 +204,6 @@ inline void cp_async_16(void* shared, const void* global, int n) {
   const auto n_bytes = static_cast<size_t>(n);
   emulation::defer_copy(shared, global, n_bytes);
   emulation::defer_copy(static_cast<std::byte*>(shared) + n_bytes, kZeros, 16 - n_bytes);
-}
-inline void cp_async_16_or_zeros(void* shared, const void* global, bool there) {
-  emulation::defer_copy(shared, there ? global : nullptr, 16);
 }
 inline void cp_async_commit() {
   emulation::commit_copies();
