@@ -71,6 +71,7 @@ void register_eval_injection(CLI::App& eval, Program& program);
 void register_eval_needle(CLI::App& eval, Program& program);
 void register_eval_perplexity(CLI::App& eval, Program& program);
 void register_eval_rank(CLI::App& eval, Program& program);
+void register_eval_ruler(CLI::App& eval, Program& program);
 void register_eval_search(CLI::App& eval, Program& program);
 
 void register_bench_search(CLI::App& bench, Program& program);
