@@ -262,9 +262,7 @@ void register_eval_ruler(CLI::App& eval, Program& program) {
   CLI::App* command =
       add_command(eval, "ruler", "Measure the task families of RULER on long texts",
                   "  lectern eval ruler --tasks niah_single_2,vt --tokens 500,1000 --trials 1 --model "
-                  "qwen2.5-coder-0.5b-instruct\n"
-                  "  lectern eval ruler --tasks qa --data squad/en.json --tokens 300 --trials 2 --model "
-                  "qwen2.5-coder-0.5b-instruct --json\n");
+                  "qwen2.5-coder-0.5b-instruct\n");
   const auto options = std::make_shared<RulerOptions>();
   command->add_option("--tasks", options->tasks, "Which of them (default: all; qa needs --data)")
       ->delimiter(',')

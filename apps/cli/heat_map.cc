@@ -127,8 +127,9 @@ std::string to_svg(const HeatMap& map) {
   LECTERN_CHECK(map.values.size() == map.rows.size() * map.columns.size());
   const int table_width = static_cast<int>(map.columns.size()) * kCellWidth;
   const int table_height = std::max(1, static_cast<int>(map.rows.size())) * kCellHeight;
-  // A long title needs room too: about eight pixels a letter.
-  const int title_width = 8 * static_cast<int>(std::max(map.title.size(), map.description.size() * 3 / 4));
+  // The two lines above need room too: so many pixels a letter of their sizes, in wide fonts.
+  const auto title_width =
+      static_cast<int>(std::max(11 * map.title.size(), 8 * map.description.size())) + kMargin;
   const int width = std::max(kLeft + table_width + kMargin + kBarWidth + kBarLabel, title_width) + kMargin;
   const int height = kTop + table_height + kMargin;
   std::string svg = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\"" +

@@ -56,7 +56,8 @@ std::unique_ptr<Engine> load_reader(Program& program, bool whole, int n_tokens, 
     throw Error(ErrorCode::kInvalidArgument,
                 "--tokens " + std::to_string(n_tokens) + " and a reply of " + std::to_string(max_new_tokens) +
                     " are more than " + engine->config().name + " reads (" +
-                    std::to_string(engine->context_tokens()) + " tokens); give fewer, or --extend dca");
+                    std::to_string(engine->context_tokens()) + " tokens); give fewer" +
+                    (program.options.extend.empty() ? ", or --extend dca" : ""));
   }
   return engine;
 }

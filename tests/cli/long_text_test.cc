@@ -9,30 +9,58 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::string kTiny =
-    (fs::path(LECTERN_SOURCE_DIR) / "tests" / "golden" / "qwen2_tied" / "model.gguf").string();
+// A copy of the tiny Hugging Face folder that says it was made for 4,096 tokens.
+struct Texts : World {
+  Texts() {
+    fs::copy(fs::path(LECTERN_SOURCE_DIR) / "tests" / "golden" / "qwen2_tied" / "folder", model(),
+             fs::copy_options::recursive);
+    std::string config = read_file(model() / "config.json", 1 << 20);
+    const std::string context = "\"max_position_embeddings\": 256";
+    const size_t at = config.find(context);
+    REQUIRE(at != std::string::npos);
+    config.replace(at, context.size(), "\"max_position_embeddings\": 4096");
+    write_file_atomically(model() / "config.json", config);
+  }
+  fs::path model() const { return folder() / "model"; }
 
-std::vector<std::string> eval(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), "eval");
-  arguments.insert(arguments.end(), {"--model", kTiny, "--threads", "1"});
-  return arguments;
+  SubprocessResult eval(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), "eval");
+    arguments.insert(arguments.end(), {"--model", model().string(), "--threads", "1"});
+    return run(arguments);
+  }
+};
+
+// Two articles of thirty paragraphs with a question each.
+fs::path squad(const World& world) {
+  Json articles = Json::array();
+  for (const std::string name : {"Ferry", "Mill"}) {
+    Json paragraphs = Json::array();
+    for (int i = 0; i < 30; ++i) {
+      const std::string id = name + " " + std::to_string(i);
+      paragraphs.push_back(
+          {{"context", id + " was built by master M" + std::to_string(i) + "."},
+           {"qas",
+            {{{"question", "Who built " + id + "?"}, {"answers", {{{"text", "M" + std::to_string(i)}}}}}}}});
+    }
+    articles.push_back({{"title", name}, {"paragraphs", paragraphs}});
+  }
+  return world.write("squad.json", dump_json({{"data", articles}}));
 }
 
 }  // namespace
 
 TEST_CASE("eval needle measures several lengths and the depths that are named and draws them") {
-  const World world;
+  const Texts world;
   const std::string picture = (world.folder() / "map.svg").string();
-  const SubprocessResult result =
-      world.run(eval({"needle", "--extend", "dca", "--tokens", "1500,700", "--depth", "1,0.25", "--trials",
-                      "2", "--svg", picture, "--json"}));
+  const SubprocessResult result = world.eval({"needle", "--extend", "dca", "--tokens", "5000,700", "--depth",
+                                              "1,0.25", "--trials", "2", "--svg", picture, "--json"});
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   const Json scores = World::json(result);
   INFO(result.out);
   CHECK(scores["schema"] == "lectern.eval.needle/1");
   CHECK(scores["n"] == 8);
-  CHECK(scores["tokens"] == 1500);
+  CHECK(scores["tokens"] == 5000);
   CHECK(scores["extend"] == "dca");
   CHECK_FALSE(scores.contains("interrupted"));
   REQUIRE(scores["by_depth"].size() == 2);
@@ -47,20 +75,20 @@ TEST_CASE("eval needle measures several lengths and the depths that are named an
   }
   // What the longer text had up to the needle was not read again for the shorter one.
   CHECK(scores["by_length"][0]["by_depth"][1]["mean_read_tokens"].get<double>() < 400);
-  CHECK(scores["by_length"][1]["by_depth"][1]["mean_read_tokens"].get<double>() > 1300);
+  CHECK(scores["by_length"][1]["by_depth"][1]["mean_read_tokens"].get<double>() > 4800);
   // Each result was told when it came.
-  CHECK_THAT(result.err, Catch::Contains("1500 tokens, depth 100 %: ") &&
+  CHECK_THAT(result.err, Catch::Contains("5000 tokens, depth 100 %: ") &&
                              Catch::Contains("; 1 of 8, about") && Catch::Contains("; 8 of 8\n"));
   CHECK_THAT(read_file(picture, 1 << 20),
              Catch::StartsWith("<?xml") && Catch::EndsWith("</svg>\n") && Catch::Contains(">700</text>"));
 }
 
 TEST_CASE("eval needle that is interrupted prints what it has measured") {
-  const World world;
+  const Texts world;
   const SubprocessResult result = world.run_shell(
-      "\"$LECTERN\" eval needle --extend dca --tokens 4000 --depths 2 --trials 1000 --threads 1 --json "
+      "\"$LECTERN\" eval needle --tokens 4000 --depths 2 --trials 1000 --threads 1 --json "
       "--model " +
-      kTiny +
+      world.model().string() +
       " 2> \"$DOCUMENTS.err\" & p=$!\n"
       "until grep -q ' of 2000' \"$DOCUMENTS.err\" 2> /dev/null; do kill -0 $p || exit 99; sleep 0.05; done\n"
       "kill -INT $p; wait $p");
@@ -74,8 +102,8 @@ TEST_CASE("eval needle that is interrupted prints what it has measured") {
 }
 
 TEST_CASE("eval ruler measures tasks by length") {
-  const World world;
-  const std::string data = (fs::path(LECTERN_SOURCE_DIR) / "examples" / "squad" / "en.json").string();
+  const Texts world;
+  const std::string data = squad(world).string();
   const std::string replies = (world.folder() / "replies.jsonl").string();
   const std::string picture = (world.folder() / "map.svg").string();
   const SubprocessResult result = world.run(
@@ -107,29 +135,28 @@ TEST_CASE("eval ruler measures tasks by length") {
   CHECK(n == 12);
   CHECK_THAT(read_file(picture, 1 << 20), Catch::Contains(">niah_multivalue</text>"));
 
-  const SubprocessResult table = world.run(
-      eval({"ruler", "--extend", "dca", "--tasks", "niah_single_1", "--tokens", "1000", "--trials", "1"}));
+  const SubprocessResult table =
+      world.eval({"ruler", "--tasks", "niah_single_1", "--tokens", "1000", "--trials", "1"});
   CHECK(table.exit_code == 0);
   CHECK_THAT(table.out,
              Catch::Contains("tokens") && Catch::Contains("niah_single_1") && Catch::Contains("mean"));
 }
 
 TEST_CASE("long texts that cannot be measured are one error with the remedy") {
-  const World world;
+  const Texts world;
   struct Case {
     std::vector<std::string> arguments;
     std::string said;
   };
-  for (const Case& c :
-       {Case{{"needle", "--tokens", "700"}, "give fewer, or --extend dca"},
-        Case{{"needle", "--depth", "1.5"}, "--depth"},
-        Case{{"needle", "--depth", "0.5", "--depths", "3"}, "--depth"},
-        Case{{"needle", "--tokens", "1000", "--extend", "dca", "--svg", "/nowhere/map.svg"}, "/nowhere"},
-        Case{{"ruler", "--tasks", "qa"}, "give --data"},
-        Case{{"ruler", "--tasks", "vt", "--level", "2"}, "--level whole"},
-        Case{{"ruler", "--tasks", "niah"}, "niah"},
-        Case{{"ruler", "--tasks", "cwe", "--extend", "dca", "--tokens", "1000"}, "cwe needs "}}) {
-    const SubprocessResult result = world.run(eval(c.arguments));
+  for (const Case& c : {Case{{"needle", "--tokens", "5000"}, "give fewer, or --extend dca"},
+                        Case{{"needle", "--depth", "1.5"}, "--depth"},
+                        Case{{"needle", "--depth", "0.5", "--depths", "3"}, "--depth"},
+                        Case{{"needle", "--tokens", "1000", "--svg", "/nowhere/map.svg"}, "/nowhere"},
+                        Case{{"ruler", "--tasks", "qa"}, "give --data"},
+                        Case{{"ruler", "--tasks", "vt", "--level", "2"}, "--level whole"},
+                        Case{{"ruler", "--tasks", "niah"}, "niah"},
+                        Case{{"ruler", "--tasks", "cwe", "--tokens", "1000"}, "cwe needs "}}) {
+    const SubprocessResult result = world.eval(c.arguments);
     INFO(c.said);
     CHECK(result.exit_code == 2);
     CHECK(is_one_error(result.err));
