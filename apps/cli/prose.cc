@@ -47,18 +47,18 @@ std::string Prose::sentence() {
 }
 
 std::vector<std::string> Prose::names(size_t n) {
-  static_assert(std::size(kQualities) * std::size(kStuffs) * std::size(kThings) >= 2 * kMaxNames,
-                "names are drawn until a new one comes");
+  constexpr size_t kPairs = std::size(kQualities) * std::size(kThings);
+  static_assert(kPairs * std::size(kStuffs) >= 2 * kMaxNames, "names are drawn until a new one comes");
   LECTERN_CHECK(n <= kMaxNames);
-  const bool of_three = n >= std::size(kQualities) * std::size(kThings) / 2;
   std::unordered_set<std::string> known;
   std::vector<std::string> names;
   while (names.size() < n) {
     std::string name = kQualities[below(std::size(kQualities))];
-    if (of_three) name += std::string("-") + kStuffs[below(std::size(kStuffs))];
+    if (names.size() >= kPairs / 2) name += std::string("-") + kStuffs[below(std::size(kStuffs))];
     name += std::string("-") + kThings[below(std::size(kThings))];
     if (known.insert(name).second) names.push_back(std::move(name));
   }
+  shuffle(names);
   return names;
 }
 

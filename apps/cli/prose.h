@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lectern {
@@ -16,10 +17,14 @@ class Prose {
 
   // Without digits and without hyphens, from a few thousand combinations.
   std::string sentence();
-  // n different names such as "quiet-lantern"; from 800 on of three words. At most kMaxNames.
+  // n different names such as "quiet-lantern"; all beyond 800 are of three words. At most kMaxNames.
   std::vector<std::string> names(size_t n);
   // [0, n); n > 0.
   size_t below(size_t n) { return random_() % n; }
+  template <typename T>
+  void shuffle(std::vector<T>& items) {
+    for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[below(i)]);
+  }
 
   static constexpr size_t kMaxNames = 16'000;
 

@@ -29,11 +29,6 @@ std::string joined(std::span<const std::string> parts, std::string_view between)
   return text;
 }
 
-template <typename T>
-void shuffle(Prose& random, std::vector<T>& items) {
-  for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[random.below(i)]);
-}
-
 std::string number(Prose& random, size_t digits) {
   std::string text(1, static_cast<char>('1' + random.below(9)));
   while (text.size() < digits) text += static_cast<char>('0' + random.below(10));
@@ -101,9 +96,8 @@ struct Needles {
 
 RulerSample make_needles(const Needles& shape, const Maker& maker) {
   Prose& random = maker.random;
-  const size_t n_names = shape.n_names + (shape.hay == Hay::kNeedles ? maker.n : 0);
-  if (n_names > Prose::kMaxNames)
-    throw Error(ErrorCode::kInvalidArgument, "this task has names for no longer text; give fewer --tokens");
+  const size_t n_names =
+      shape.hay == Hay::kNeedles ? std::min(shape.n_names + maker.n, Prose::kMaxNames) : shape.n_names;
   const std::vector<std::string> names = random.names(n_names);
   const std::vector<std::string> values = different(n_names * shape.n_values, [&] {
     return shape.value == Value::kUuid ? uuid(random) : number(random, 7);
@@ -116,7 +110,7 @@ RulerSample make_needles(const Needles& shape, const Maker& maker) {
   RulerSample sample;
   sample.answers.assign(values.begin(),
                         values.begin() + static_cast<ptrdiff_t>(shape.n_asked * shape.n_values));
-  shuffle(random, needles);
+  random.shuffle(needles);
   std::vector<std::string> text;
   if (shape.hay == Hay::kNoise) text = noise(maker.n);
   if (shape.hay == Hay::kProse)
@@ -168,7 +162,7 @@ RulerSample make_common_words(const Maker& maker) {
   std::vector<std::string> list;
   for (size_t i = 0; i < words.size(); ++i)
     list.insert(list.end(), i < kCommon ? kCommonTimes : kOtherTimes, words[i]);
-  shuffle(random, list);
+  random.shuffle(list);
   for (size_t i = 0; i < list.size(); ++i) list[i] = std::to_string(i + 1) + ". " + list[i];
   RulerSample sample;
   sample.answers.assign(words.begin(), words.begin() + kCommon);
@@ -196,7 +190,7 @@ RulerSample make_frequent_words(const Maker& maker) {
         i < kAnswers ? kAnswers + 1 - i : 1);
     list.insert(list.end(), times, words[i]);
   }
-  shuffle(random, list);
+  random.shuffle(list);
   RulerSample sample;
   sample.answers.assign(words.begin(), words.begin() + kAnswers);
   sample.text = joined(list, " ");
@@ -227,7 +221,7 @@ RulerSample make_question(const Maker& maker) {
   const Paragraph own = {question.article, question.paragraph_begin, question.paragraph_end};
   std::vector<Paragraph> others = paragraphs_of(maker.data);
   std::erase_if(others, [&](const Paragraph& other) { return other.article == own.article; });
-  shuffle(random, others);
+  random.shuffle(others);
   others.resize(std::min(others.size(), maker.n));
   others.insert(others.begin() + static_cast<ptrdiff_t>(random.below(others.size() + 1)), own);
   std::vector<std::string> documents;
