@@ -58,10 +58,10 @@ struct SparsePrefill {
 };
 
 struct BackendOptions {
-  int n_threads = 0;      // 0: one per processor
-  int64_t kv_tokens = 0;  // capacity of the KV cache in positions, rounded up to pages; 0: the model's
-                          // context, capped by a quarter of the free memory
-  int max_context_tokens = 0;      // of a sequence, at most the model's; 0: the model's
+  int n_threads = 0;           // 0: one per processor
+  int64_t kv_tokens = 0;       // capacity of the KV cache in positions, rounded up to pages; 0: the model's
+                               // context, capped by a quarter of the free memory
+  int max_context_tokens = 0;  // of a sequence, at most the model's; 0: the model's
   int prefill_chunk_tokens = 512;  // activations are bounded by this
   KvType kv_type = KvType::kF16;   // kInt8 takes a little more than half the memory
   SparsePrefill sparse_prefill;

@@ -54,8 +54,8 @@ BackendOptions completed(BackendOptions options, const ModelFile& model) {
       options.max_context_tokens == 0 ? context : std::min(options.max_context_tokens, context);
   if (options.kv_tokens == 0) {
     const auto types = kv_layer_types(model.weights(), options.kv_type);
-    options.kv_tokens = default_kv_tokens(options.max_context_tokens,
-                                          CpuKv::bytes_per_token(model.config(), types));
+    options.kv_tokens =
+        default_kv_tokens(options.max_context_tokens, CpuKv::bytes_per_token(model.config(), types));
   }
   options.kv_tokens = (options.kv_tokens + kKvPageTokens - 1) / kKvPageTokens * kKvPageTokens;
   return options;

@@ -142,9 +142,10 @@ Settings from_file(const std::filesystem::path& path, bool is_users) {
       if (n < kMinContext || n > kMaxContext) bad_context(path.string());
       settings.llm_context = static_cast<int>(n);
     } else {
-      fail("\"" + key +
-           "\" is not a setting, or its value has the wrong type (there are: model, threads, kv, max_context, "
-           "kept_gb, collection, llm, llm_model, llm_key_file, llm_context)");
+      fail(
+          "\"" + key +
+          "\" is not a setting, or its value has the wrong type (there are: model, threads, kv, max_context, "
+          "kept_gb, collection, llm, llm_model, llm_key_file, llm_context)");
     }
   }
   return settings;
@@ -199,9 +200,10 @@ void add_model_options(CLI::App* command, SharedOptions& options) {
 
 void add_kept_option(CLI::App* command, SharedOptions& options) {
   command
-      ->add_option("--kept-gb", options.kept_gb,
-                   "GB on disk for documents that were read whole (--level 4), which then are not read again; "
-                   "0: none (default: 4)")
+      ->add_option(
+          "--kept-gb", options.kept_gb,
+          "GB on disk for documents that were read whole (--level 4), which then are not read again; "
+          "0: none (default: 4)")
       ->check(CLI::Range(0.0, kMaxKeptGb));
 }
 
