@@ -57,14 +57,6 @@ inline unsigned __ballot_sync(unsigned, int predicate) {
 inline int __popc(unsigned x) {
   return std::popcount(x);
 }
-// Nibble i of the selector names the byte of x (0..3) or y (4..7) that becomes byte i.
-inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
-  const uint64_t bytes = uint64_t{y} << 32 | x;
-  unsigned result = 0;
-  for (int i = 0; i < 4; ++i)
-    result |= (static_cast<unsigned>(bytes >> (8 * (selector >> (4 * i) & 7))) & 0xffu) << (8 * i);
-  return result;
-}
 // Fibers change only at barriers, so a plain read and write is atomic.
 template <typename T>
 T atomicAdd(T* at, T value) {
