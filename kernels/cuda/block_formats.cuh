@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/common/types.h"
 
@@ -26,11 +27,22 @@ inline constexpr int kAlignment = (kBlockElements<kType> == 1 || kBlockBytes<kTy
                                   : kBlockBytes<kType> % 4 == 0                                ? 4
                                                                                                : 2;
 
-// Bytes of which at least kAlign are aligned, by the widest loads that this allows.
+// sizeof(T) bytes from where kAlign of them are aligned, by the widest loads that this allows.
 template <int kAlign, typename T>
 __host__ __device__ __forceinline__ T load_as(const void* from) {
   T value;
-  std::memcpy(&value, __builtin_assume_aligned(from, kAlign), sizeof(T));
+#ifdef __CUDA_ARCH__
+  constexpr int kBytes = sizeof(T) < kAlign ? static_cast<int>(sizeof(T)) : kAlign;
+  using Word = std::conditional_t<
+      kBytes == 16, uint4,
+      std::conditional_t<kBytes == 8, uint2, std::conditional_t<kBytes == 4, uint32_t, uint16_t>>>;
+  static_assert(sizeof(Word) == kBytes && sizeof(T) % kBytes == 0);
+  Word words[sizeof(T) / kBytes];
+  for (int i = 0; i < static_cast<int>(sizeof(T) / kBytes); ++i) words[i] = static_cast<const Word*>(from)[i];
+  std::memcpy(&value, words, sizeof(T));
+#else
+  std::memcpy(&value, from, sizeof(T));
+#endif
   return value;
 }
 

@@ -39,7 +39,7 @@ void check(const Case& c) {
   for (const float value : before) before_bf16.push_back(__float2bfloat16_rn(value));
   const DeviceBuffer<uint8_t> device_w(w);
   const DeviceBuffer<__nv_bfloat16> device_x(x);
-  const DeviceBuffer<int32_t> rows(c.rows);
+  const DeviceBuffer<int32_t> rows(c.rows.empty() ? std::vector<int32_t>{-1} : c.rows);
   in_both_orders([&] {
     const DeviceBuffer<float> y(before);
     const DeviceBuffer<__nv_bfloat16> y_bf16(before_bf16);
