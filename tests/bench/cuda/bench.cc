@@ -14,7 +14,6 @@ namespace {
 using test::DeviceBuffer;
 using test::must;
 
-constexpr int kLaunches = 200;  // of a graph
 constexpr int kRuns = 5;
 
 class Event {
@@ -62,11 +61,11 @@ void Bench::check(const std::string& name, double got, double expected, double a
   wrong_ = name;
 }
 
-double Bench::seconds(const std::function<void(int)>& launch) {
+double Bench::seconds(const std::function<void(int)>& launch, int n_launches) {
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t executable = nullptr;
   must(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
-  for (int i = 0; i < kLaunches; ++i) launch(i);
+  for (int i = 0; i < n_launches; ++i) launch(i);
   must(cudaStreamEndCapture(stream_, &graph));
   must(cudaGraphInstantiate(&executable, graph, 0));
   const Event begin, end;
@@ -83,7 +82,14 @@ double Bench::seconds(const std::function<void(int)>& launch) {
   must(cudaGetLastError());
   must(cudaGraphExecDestroy(executable));
   must(cudaGraphDestroy(graph));
-  return best_ms / 1e3 / kLaunches;
+  return best_ms / 1e3 / n_launches;
+}
+
+void Bench::arithmetic(const std::string& name, double operations, int n_launches,
+                       const std::function<void(int)>& launch) {
+  const double time = seconds(launch, n_launches);
+  std::printf("%-44s %10.2f %10.1f TFLOP/s\n", name.c_str(), time * 1e6, operations / time / 1e12);
+  std::fflush(stdout);
 }
 
 void Bench::memory(const std::string& name, double bytes, const std::function<void(int)>& launch) {
@@ -105,6 +111,7 @@ int main(int argc, char** argv) {
     lectern::bench::Bench bench(argc > 1 ? argv[1] : "");
     lectern::bench::bench_rows(bench);
     lectern::bench::bench_matrices(bench);
+    lectern::bench::bench_attention(bench);
     return bench.failed() ? 1 : 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bench_cuda: %s\n", error.what());

@@ -11,6 +11,8 @@
 
 namespace lectern::bench {
 
+inline constexpr int kLaunches = 200;  // of a graph
+
 class Bench {
  public:
   // Only kernels whose name contains `filter` are run.
@@ -28,7 +30,10 @@ class Bench {
   bool failed() const { return !wrong_.empty(); }
 
   // The best of several runs of a captured graph of launches launch(0), launch(1), ...: seconds of one.
-  double seconds(const std::function<void(int)>& launch);
+  double seconds(const std::function<void(int)>& launch, int n_launches = kLaunches);
+  // Times so many launches and prints a line: microseconds and TFLOP/s.
+  void arithmetic(const std::string& name, double operations, int n_launches,
+                  const std::function<void(int)>& launch);
   // Times `launch` and prints a line: microseconds, GB/s, the share of the copy bandwidth.
   void memory(const std::string& name, double bytes, const std::function<void(int)>& launch);
 
@@ -41,6 +46,7 @@ class Bench {
 };
 
 // One for each family of kernels.
+void bench_attention(Bench& bench);
 void bench_rows(Bench& bench);
 void bench_matrices(Bench& bench);
 
