@@ -180,7 +180,8 @@ void run(Index grid, Index block, size_t shared_bytes, const std::function<void(
         for (size_t i = 0; i < m.n_threads; ++i) {
           Fiber& fiber = *m.fibers[i];
           const auto t = static_cast<unsigned>(i);
-          fiber.thread = {{t % block.x, t / block.x % block.y, t / block.x / block.y}, {x, y, z}, block, grid};
+          fiber.thread = {
+              {t % block.x, t / block.x % block.y, t / block.x / block.y}, {x, y, z}, block, grid};
           fiber.lane = static_cast<int>(i % 32);
           fiber.warp = static_cast<int>(i / 32);
           fiber.state = State::kReady;
