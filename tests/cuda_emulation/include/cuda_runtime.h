@@ -51,6 +51,14 @@ T __shfl_down_sync(unsigned, T value, unsigned delta) {
   const int lane = lectern::emulation::lane() + static_cast<int>(delta);
   return lectern::emulation::shuffle(value, lane < 32 ? lane : lectern::emulation::lane());
 }
+// Byte i of the result is byte (selector >> 4i & 7) of the eight bytes of x, then y.
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
+  const uint64_t bytes = uint64_t{y} << 32 | x;
+  unsigned result = 0;
+  for (int i = 0; i < 4; ++i)
+    result |= (static_cast<unsigned>(bytes >> (8 * (selector >> (4 * i) & 7))) & 0xffu) << (8 * i);
+  return result;
+}
 inline unsigned __ballot_sync(unsigned, int predicate) {
   return lectern::emulation::ballot(predicate != 0);
 }
