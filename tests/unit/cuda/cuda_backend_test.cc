@@ -285,7 +285,7 @@ TEST_CASE("CudaBackend: sparse prefill that keeps every page is dense and with f
     CHECK(reading.read > 0.3);
     CHECK(reading.read <= 1.0);
   }
-  CHECK(std::any_of(readings.begin(), readings.end(), [](const SparseReading& r) { return r.read < 0.95; }));
+  CHECK(std::any_of(readings.begin(), readings.end(), [](const SparseReading& r) { return r.read < 0.999; }));
   // Where every loss is noticed, all is read.
   readings.clear();
   CHECK(logits_of({.above_tokens = 0, .threshold = 1.0f, .least_recall = 1.0f}, &readings).size() ==
