@@ -150,7 +150,8 @@ void answer_question(Asking& asking, Answer& answer) {
       read_whole(asking, share_window(asking.model, asking.request, plan), whole.task);
   if (!context && whole.task != WholeTask::kNone) {
     if (std::optional<FilledContext> text = better_read_at_once(asking, plan, whole)) {
-      route(asking, Level::kNative, "the documents fit the window, and reading them in spans is no shorter", 0);
+      route(asking, Level::kNative, "the documents fit the window, and reading them in spans is no shorter",
+            0);
       answer.level = Level::kNative;
       return answer_from_whole_text(asking, std::move(plan), whole, std::move(text), answer);
     }

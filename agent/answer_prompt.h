@@ -15,7 +15,8 @@ namespace lectern {
 // how to answer; in Chinese for a Chinese question.
 LmRequest answer_request(std::string_view passages, const QueryPlan& plan);
 
-// Bytes of an answer request's last message up to where its passages end: what is the same for every question.
+// Bytes of an answer request's last message up to where its passages end: what is the same for every
+// question.
 size_t passages_end(const LmRequest& request);
 
 // What is asked of an answer to a summary or a comparison of whole documents, as an instruction.

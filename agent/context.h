@@ -12,9 +12,9 @@ namespace lectern {
 
 struct FilledContext {
   std::vector<EvidencePassage> passages;
-  int tokens = 0;    // of the rendered passages
-  int left_out = 0;  // ranked chunks that did not fit
-  int orders = 0;    // sentences not shown because they give orders (orders.h)
+  int tokens = 0;            // of the rendered passages
+  int left_out = 0;          // ranked chunks that did not fit
+  int orders = 0;            // sentences not shown because they give orders (orders.h)
   bool comes_again = false;  // the same passages will be asked about again: worth keeping (whole_text.h)
 };
 

@@ -91,8 +91,8 @@ void answer_from_whole_text(Asking& asking, QueryPlan plan, const WholeRequest& 
     throw Error(ErrorCode::kInvalidArgument,
                 "level 4 reads the documents whole, and their " + std::to_string(text->tokens) +
                     " tokens do not fit the " + std::to_string(share.room) +
-                    " that question and answer leave of the " + std::to_string(asking.model.context_tokens()) +
-                    " that " + asking.model.name() +
+                    " that question and answer leave of the " +
+                    std::to_string(asking.model.context_tokens()) + " that " + asking.model.name() +
                     " has here: use level auto or whole, which read passages or spans, or fewer documents");
   }
   answer.chunks_read = answer.chunks_in_scope = n_chunks(*text);

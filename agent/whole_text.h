@@ -1,6 +1,6 @@
-// Level 4: the documents are given to the model whole, in one prompt, with the question after the text, so that
-// the text is read once and asked about again and again (LmRequest::keep_bytes). The answer is checked and
-// cited as on every level: its sentences are looked up in the text.
+// Level 4: the documents are given to the model whole, in one prompt, with the question after the text, so
+// that the text is read once and asked about again and again (LmRequest::keep_bytes). The answer is checked
+// and cited as on every level: its sentences are looked up in the text.
 #pragma once
 
 #include <optional>
@@ -23,8 +23,8 @@ std::vector<int64_t> documents_meant(DocumentSource& documents, std::string_view
 FilledContext whole_text(DocumentSource& documents, std::span<const int64_t> ids, const CancelToken& cancel);
 
 // The text of `whole.documents` where it is better read at once than in spans (map_reduce.h): by a model that
-// reads long texts well (model_profile.h), when it fits the window, and when no more is read in this way or it
-// was kept from before. Never for a list, or within a budget of chunks or seconds.
+// reads long texts well (model_profile.h), when it fits the window, and when no more is read in this way or
+// it was kept from before. Never for a list, or within a budget of chunks or seconds.
 std::optional<FilledContext> better_read_at_once(Asking& asking, const QueryPlan& plan,
                                                  const WholeRequest& whole);
 

@@ -44,15 +44,14 @@ struct Engine::Impl {
     if (n_tokens <= static_cast<size_t>(context_tokens())) return;
     const int limit = backend->options().max_context_tokens;
     const bool cache_is_smaller = context_tokens() < limit, limited = limit < file->config().context_tokens();
-    throw Error(ErrorCode::kResourceExhausted,
-                what + " are " + std::to_string(n_tokens) + " tokens, " +
-                    (cache_is_smaller ? "the KV cache holds "
-                     : limited        ? "the context is limited to "
-                                      : "the model's context is ") +
-                    std::to_string(context_tokens()) + "; shorten the text" +
-                    (cache_is_smaller ? " or raise the cache's capacity"
-                     : limited        ? " or raise the limit"
-                                      : ""));
+    throw Error(ErrorCode::kResourceExhausted, what + " are " + std::to_string(n_tokens) + " tokens, " +
+                                                   (cache_is_smaller ? "the KV cache holds "
+                                                    : limited        ? "the context is limited to "
+                                                                     : "the model's context is ") +
+                                                   std::to_string(context_tokens()) + "; shorten the text" +
+                                                   (cache_is_smaller ? " or raise the cache's capacity"
+                                                    : limited        ? " or raise the limit"
+                                                                     : ""));
   }
 
   // One bad id would fail the forward pass of all that are in it.

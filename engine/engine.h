@@ -101,8 +101,8 @@ class Engine {
   // cache.
   int context_tokens() const;
 
-  // Whether the KV of exactly these tokens, the beginning of a prompt, lies in Options::kv_store. It is verified
-  // only when it is read.
+  // Whether the KV of exactly these tokens, the beginning of a prompt, lies in Options::kv_store. It is
+  // verified only when it is read.
   bool is_kept(std::span<const int32_t> tokens) const;
 
   // The KV of the longest prefix shared with an earlier request is reused. Throws Error(kResourceExhausted)

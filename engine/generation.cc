@@ -51,7 +51,8 @@ void Generation::guess(Reading& reading, int most) {
 }
 
 void Generation::take(Reading&, int, int n_rows, std::span<float> logits) {
-  if (!has_logits_ && sink_.prompt_read) sink_.prompt_read(std::min(reading_.length(), result_.prompt_tokens));
+  if (!has_logits_ && sink_.prompt_read)
+    sink_.prompt_read(std::min(reading_.length(), result_.prompt_tokens));
   if (n_rows == 0) return;
   if (!has_logits_) {
     has_logits_ = true;

@@ -122,8 +122,10 @@ bool KvStore::load(std::span<const int32_t> tokens, std::span<const KvPageId> pa
       remove_quietly(path);
       ++stats_.damaged;
     }
+    // The remedy that the error names is what happens.
+    const std::string why = std::string(error.what()).substr(0, std::string_view(error.what()).find(';'));
     if (error.code() != ErrorCode::kNotFound)
-      note_problem(path, "what was kept of this text cannot be used: " + std::string(error.what()));
+      note_problem(path, "what was kept of this text could not be used, it was read again (" + why + ")");
     ++stats_.misses;
     return false;
   }
@@ -139,9 +141,9 @@ void KvStore::store(std::span<const int32_t> tokens, std::span<const KvPageId> p
   }
   try {
     if (const uint64_t bytes = kv_snapshot_bytes(geometry_, tokens.size()); !make_room(bytes)) {
-      throw Error(ErrorCode::kResourceExhausted,
-                  "it takes " + describe_bytes(static_cast<double>(bytes)) + ", and all kept texts together may have " +
-                      describe_bytes(static_cast<double>(options_.max_bytes)));
+      throw Error(ErrorCode::kResourceExhausted, "it takes " + describe_bytes(static_cast<double>(bytes)) +
+                                                     ", and all kept texts together may have " +
+                                                     describe_bytes(static_cast<double>(options_.max_bytes)));
     }
     write_kv_snapshot(path, geometry_, backend_, tokens, pages);
     ++stats_.written;

@@ -15,9 +15,9 @@ constexpr std::array<int64_t, 6> kTiers = {int64_t{1} << 15, int64_t{1} << 16, i
                                            int64_t{1} << 18, int64_t{1} << 19, int64_t{1} << 20};
 constexpr int64_t kShareForOthers = 8;  // of the free memory one in so many parts stays free
 constexpr int kLeastChunk = 64;
-// A multiplication of attention, in floats, takes as long as so many of the weights, in bytes. Fitted to `lectern
-// bench engine --prefill 1024` and `4096` with the 0.5B in Q4_K_M and AVX-512 VNNI (708 and 444 tokens a
-// second); 8,192 tokens then should take 27.7 s and took 28.9.
+// A multiplication of attention, in floats, takes as long as so many of the weights, in bytes. Fitted to
+// `lectern bench engine --prefill 1024` and `4096` with the 0.5B in Q4_K_M and AVX-512 VNNI (708 and 444
+// tokens a second); 8,192 tokens then should take 27.7 s and took 28.9.
 constexpr double kAttentionCost = 4;
 constexpr int64_t kChunkShare = 16;  // activations may take one in so many parts of what the weights leave
 
@@ -49,14 +49,15 @@ int64_t kv_bytes(const ContextCosts& costs, KvType type) {
   return type == KvType::kInt8 ? costs.kv_bytes_int8 : costs.kv_bytes_f16;
 }
 
-// Without commas, so that the number can be pasted behind --max-context.
-std::string what_would_fit(int64_t tokens) {
-  if (tokens < kKvPageTokens) return "nothing of it would fit";
-  return "up to " + std::to_string(tokens) + " tokens would fit";
+std::string text_of(const ContextWish& wish) {
+  return "the text is " + with_commas(wish.text_tokens) + " tokens";
 }
 
-std::string wanted(int64_t tokens) {
-  return with_commas(tokens) + " tokens are to be read at once";
+// Without commas: the number may be wanted for an option.
+std::string what_would_fit(const ContextWish& wish, int64_t tokens) {
+  const int64_t text = tokens - wish.other_tokens;
+  if (text < kKvPageTokens) return "; nothing of it would fit";
+  return "; up to " + std::to_string(text) + " tokens of text would fit";
 }
 
 }  // namespace
@@ -70,9 +71,9 @@ ContextCosts context_costs(const ModelFile& model) {
   costs.kv_bytes_int8 = kv_bytes_per_token(c, kv_layer_types(model.weights(), KvType::kInt8));
   const double h = c.hidden_size, q = c.q_size(), kv = c.kv_size(), layers = c.num_hidden_layers;
   const bool experts = c.architecture == Architecture::kQwen2Moe;
-  const double intermediate =
-      experts ? double{1} * c.num_experts_per_tok * c.moe_intermediate_size + c.shared_expert_intermediate_size
-              : c.intermediate_size;
+  const double intermediate = experts ? double{1} * c.num_experts_per_tok * c.moe_intermediate_size +
+                                            c.shared_expert_intermediate_size
+                                      : c.intermediate_size;
   costs.token_work = layers * h * (2 * q + 2 * kv + 3 * intermediate);
   costs.attention_work = kAttentionCost * layers * 2 * q;
   // Rows of floats, queries once for each kind of key chunk, and what is quantised of them beside.
@@ -87,11 +88,13 @@ double reading_work(const ContextCosts& costs, int64_t n_tokens) {
 }
 
 ContextPlan plan_context(const ContextCosts& costs, const ContextWish& wish) {
-  ContextPlan plan{.tokens = wish.tokens, .sparse = wish.sparse};
+  ContextPlan plan{.text_tokens = wish.text_tokens, .other_tokens = wish.other_tokens, .sparse = wish.sparse};
+  const int64_t wanted = wish.text_tokens + wish.other_tokens;
   const int64_t limit = wish.max_context_tokens > 0
                             ? std::min<int64_t>(wish.max_context_tokens, costs.context_tokens)
                             : costs.context_tokens;
-  const int64_t memory = wish.free_bytes - wish.free_bytes / kShareForOthers - costs.weight_bytes;
+  const int64_t usable = wish.free_bytes - wish.free_bytes / kShareForOthers;
+  const int64_t memory = usable - costs.weight_bytes;
   int chunk = kCpuPrefillChunk;
   while (chunk > kLeastChunk && chunk * costs.activation_bytes > memory / kChunkShare) chunk /= 2;
   plan.prefill_chunk_tokens = chunk;
@@ -100,38 +103,38 @@ ContextPlan plan_context(const ContextCosts& costs, const ContextWish& wish) {
     return std::max<int64_t>(0, memory - activations) / kv_bytes(costs, type) / kKvPageTokens * kKvPageTokens;
   };
   plan.kv_type = wish.kv_type.value_or(KvType::kF16);
-  if (!wish.kv_type && affordable(KvType::kF16) < wish.tokens) plan.kv_type = KvType::kInt8;
+  if (!wish.kv_type && affordable(KvType::kF16) < wanted) plan.kv_type = KvType::kInt8;
   const int64_t room = affordable(plan.kv_type);
-  plan.kv_bytes = wish.tokens * kv_bytes(costs, plan.kv_type);
+  plan.kv_bytes = wanted * kv_bytes(costs, plan.kv_type);
   plan.bytes = plan.kv_bytes + activations + costs.weight_bytes;
-  const std::string fits = "; " + what_would_fit(std::min(limit, room));
-  if (wish.tokens > limit) {
-    const bool is_models = limit == costs.context_tokens;
-    plan.refusal = wanted(wish.tokens) + ", and " +
-                   (is_models ? "the model's context is " : "the context is limited to ") +
-                   with_commas(limit) + fits;
+  if (wanted > limit) {
+    plan.refusal = text_of(wish) + ", and with " + with_commas(wish.other_tokens) +
+                   " for question and answer that is more than the " +
+                   (limit == costs.context_tokens ? "model's context of " : "context may have, ") +
+                   with_commas(limit) + what_would_fit(wish, std::min(limit, room));
     return plan;
   }
-  if (wish.tokens > room) {
-    plan.refusal = wanted(wish.tokens) + " and take " + describe_bytes(static_cast<double>(plan.bytes)) +
-                   " with the KV cache in " + std::string(name_of(plan.kv_type)) + ", but of " +
-                   describe_bytes(static_cast<double>(wish.free_bytes)) + " free memory an eighth stays free" +
-                   fits;
+  if (wanted > room) {
+    plan.refusal = text_of(wish) + ", and to read it takes " +
+                   describe_bytes(static_cast<double>(plan.bytes)) + " with the KV cache in " +
+                   std::string(name_of(plan.kv_type)) + ", but of the memory " +
+                   describe_bytes(static_cast<double>(std::max<int64_t>(0, usable))) + " can be had" +
+                   what_would_fit(wish, room);
     return plan;
   }
-  const auto tier = std::find_if(kTiers.begin(), kTiers.end(), [&](int64_t t) { return t >= wish.tokens; });
+  const auto tier = std::find_if(kTiers.begin(), kTiers.end(), [&](int64_t t) { return t >= wanted; });
   const int64_t context = tier == kTiers.end() ? limit : *tier;
-  plan.context_tokens = static_cast<int>(std::max(std::min({context, limit, room}), wish.tokens));
+  plan.context_tokens = static_cast<int>(std::max(std::min({context, limit, room}), wanted));
   if (wish.speed && wish.speed->tokens > 0) {
-    plan.seconds = wish.speed->seconds * reading_work(costs, wish.tokens) /
-                   reading_work(costs, wish.speed->tokens);
+    plan.seconds =
+        wish.speed->seconds * reading_work(costs, wish.text_tokens) / reading_work(costs, wish.speed->tokens);
   }
   return plan;
 }
 
 std::string describe(const ContextPlan& plan) {
   if (!plan.fits()) return plan.refusal;
-  std::string line = with_commas(plan.tokens) + " tokens in a context of " +
+  std::string line = with_commas(plan.text_tokens) + " tokens of text in a context of " +
                      in_thousands(plan.context_tokens) + "; KV in " + std::string(name_of(plan.kv_type)) +
                      ", " + describe_bytes(static_cast<double>(plan.kv_bytes)) + "; read " +
                      (plan.is_sparse() ? "sparsely" : "in full") + ", " +

@@ -122,7 +122,7 @@ if [ $must_build = 1 ]; then
 fi
 step 60 "lectern doctor" well "$lectern" doctor
 step 300 "Tests of the label cuda" ran_on_device "$unit_cuda"
-step 60 "CPU and GPU agree: tiny model" agrees "$lectern" eval devices --device cuda --text $text --prompt 300 --decode 16 \
+step 60 "CPU and GPU agree: tiny model" agrees "$lectern" eval devices --device cuda --text $text --prompt 200 --decode 16 \
   --model tests/golden/qwen2_tied/model.gguf --json
 for model in ${models[@]+"${models[@]}"}; do
   name=$(basename "$model" .gguf)

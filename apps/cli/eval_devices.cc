@@ -123,6 +123,10 @@ int eval_devices(Program& program, const DevicesOptions& options) {
     throw Error(ErrorCode::kInvalidArgument, options.text + ": has " + std::to_string(ids.size()) +
                                                  " tokens, fewer than the " + std::to_string(n) +
                                                  " that --prompt and --decode ask for");
+  if (n > model->config().context_tokens())
+    throw Error(ErrorCode::kInvalidArgument, "--prompt and --decode together are more than the " +
+                                                 std::to_string(model->config().context_tokens()) +
+                                                 " tokens of the model's context");
   const std::span<const int32_t> tokens(ids);
   const BackendOptions on_device = backend_options(program, n);
   BackendOptions on_cpu = on_device;

@@ -29,7 +29,7 @@ const std::map<std::string, E4m3Simulation> kSimulations = {
 
 std::unique_ptr<Engine> load_engine(Program& program, const PerplexityOptions& options) {
   if (options.simulate.empty()) return load_model(program, options.window);
-  if (device(program).kind == Device::Kind::kCuda)
+  if (program.options.device.starts_with("cuda"))
     throw Error(ErrorCode::kInvalidArgument,
                 "--simulate-weights computes on the CPU; leave out --device cuda");
   const auto model = ModelFile::open(resolve_model(model_name(program)), context_extension(program));

@@ -33,7 +33,10 @@ BackendOptions backend_options(const Program& program, int64_t kv_tokens) {
 }
 
 Device device(const Program& program) {
-  return parse_device(program.options.device.empty() ? "auto" : program.options.device);
+  const Device asked = parse_device(program.options.device.empty() ? "auto" : program.options.device);
+  // At once, not when a server loads its first model.
+  if (asked.kind == Device::Kind::kCuda) choose_device(asked, find_cuda(), 0);
+  return asked;
 }
 
 ContextExtension context_extension(const Program& program) {

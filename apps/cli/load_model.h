@@ -16,7 +16,7 @@ std::string model_name(const Program& program);
 
 // What --threads, --kv, --fp8, --dense and --max-context ask of the engine.
 BackendOptions backend_options(const Program& program, int64_t kv_tokens);
-// What --device asks for.
+// What --device asks for. Throws Error(kUnavailable) when that is a CUDA device that is not there.
 Device device(const Program& program);
 // What --extend asks of the model.
 ContextExtension context_extension(const Program& program);

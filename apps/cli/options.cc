@@ -231,9 +231,10 @@ void add_model_options(CLI::App* command, SharedOptions& options) {
 
 void add_kept_option(CLI::App* command, SharedOptions& options) {
   command
-      ->add_option("--kept-gb", options.kept_gb,
-                   "GB on disk for documents that were read whole (--level 4), which then are not read again; "
-                   "0: none (default: 4)")
+      ->add_option(
+          "--kept-gb", options.kept_gb,
+          "GB on disk for documents that were read whole (--level 4), which then are not read again; "
+          "0: none (default: 4)")
       ->check(CLI::Range(0.0, kMaxKeptGb));
 }
 

@@ -63,7 +63,8 @@ std::string progress_line(const Progress& progress, uint64_t first_items, uint64
 
   std::string line = progress.stage;
   if (total > 0 || by_work) {
-    const double share = by_work ? progress.work_done : static_cast<double>(done) / static_cast<double>(total);
+    const double share =
+        by_work ? progress.work_done : static_cast<double>(done) / static_cast<double>(total);
     const double fraction = std::min(1.0, share);
     line += " " + bar(fraction) + " " + std::to_string(static_cast<int>(fraction * 100)) + " %";
   }
@@ -113,8 +114,8 @@ void ProgressBar::show(const Progress& progress) {
   }
   last_drawn_ = now;
   const double seconds = std::chrono::duration<double>(now - stage_start_).count();
-  write_best_effort(
-      fd_, "\r\033[K" + progress_line(progress, first_items_, first_bytes_, seconds, terminal_width(fd_), first_work_));
+  write_best_effort(fd_, "\r\033[K" + progress_line(progress, first_items_, first_bytes_, seconds,
+                                                    terminal_width(fd_), first_work_));
   visible_ = true;
 }
 

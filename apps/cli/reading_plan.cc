@@ -69,9 +69,16 @@ int64_t helper_bytes(const Program& program) {
   return static_cast<int64_t>(ModelFile::open(resolve_model(program.options.helper_model))->file_bytes());
 }
 
-bool can_be_extended(const Program& program, const ModelFile& model) {
-  const Qwen2Config& config = model.config();
-  return program.options.extend.empty() && !config.dual_chunk_attention && !config.rope_scaling;
+// What the model would read with --extend dca; 0 where it cannot.
+int extended_context(const Program& program, const ModelFile& model) {
+  if (!program.options.extend.empty()) return 0;
+  Qwen2Config config = model.config();
+  try {
+    extend_by_dual_chunks(config, model.path().string());
+  } catch (const Error&) {
+    return 0;
+  }
+  return config.context_tokens();
 }
 
 }  // namespace
@@ -85,7 +92,8 @@ ReadingPlan plan_reading(Program& program, DocumentSource& documents, const std:
   const std::string text = render_passages(whole_text(documents, ids, program.cancel).passages);
   const int question_tokens = question.empty() ? kConversationTokens : tokenizer.count(question);
   const BackendOptions backend = backend_options(program, 0);
-  ContextWish wish{.tokens = int64_t{tokenizer.count(text)} + question_tokens + answer_tokens + kAroundTokens,
+  ContextWish wish{.text_tokens = tokenizer.count(text),
+                   .other_tokens = question_tokens + answer_tokens + kAroundTokens,
                    .free_bytes = available_memory_bytes() - helper_bytes(program),
                    .max_context_tokens = backend.max_context_tokens,
                    .kv_type = std::nullopt,
@@ -103,18 +111,18 @@ ReadingPlan plan_reading(Program& program, DocumentSource& documents, const std:
 
 void require_fit(const Program& program, const ReadingPlan& plan) {
   if (plan.context.fits()) return;
-  const Qwen2Config& config = plan.model->config();
   std::string remedy = "; use --level auto or whole, which read passages or spans, or fewer documents";
-  if (plan.context.tokens > config.context_tokens() && can_be_extended(program, *plan.model))
-    remedy += ", or try --extend dca, with which the model reads 32 times as far";
+  const int64_t wanted = plan.context.text_tokens + plan.context.other_tokens;
+  const int extended = extended_context(program, *plan.model);
+  if (wanted > plan.model->config().context_tokens() && wanted <= extended)
+    remedy += ", or --extend dca, with which the model reads up to " + std::to_string(extended) + " tokens";
   throw Error(ErrorCode::kResourceExhausted, plan.context.refusal + remedy);
 }
 
 void remember_speed(const Program& program, const ReadingPlan& plan, const Answer& answer) {
   const auto reading = std::find_if(
-      answer.trace.steps.begin(), answer.trace.steps.end(), [](const TraceStep& step) {
-        return step.kind == "answer" && step.data.contains("prefill_seconds");
-      });
+      answer.trace.steps.begin(), answer.trace.steps.end(),
+      [](const TraceStep& step) { return step.kind == "answer" && step.data.contains("prefill_seconds"); });
   if (reading == answer.trace.steps.end() || reading->prompt_tokens < kMinMeasuredTokens ||
       reading->cached_prompt_tokens > reading->prompt_tokens / 16)
     return;
@@ -130,7 +138,7 @@ void remember_speed(const Program& program, const ReadingPlan& plan, const Answe
 }
 
 Json to_json(const ContextPlan& plan) {
-  return {{"tokens", plan.tokens},
+  return {{"text_tokens", plan.text_tokens},
           {"context_tokens", plan.context_tokens},
           {"kv", plan.kv_type == KvType::kInt8 ? "int8" : "f16"},
           {"kv_bytes", plan.kv_bytes},

@@ -228,8 +228,9 @@ void register_rm(CLI::App& app, Program& program) {
   CLI::Option* folder = command->add_option("FOLDER", options->folder, "The folder whose index it is");
   command->add_option("PATH", options->paths, "Documents or folders in it; none: the whole index");
   command
-      ->add_flag("--kept", options->kept,
-                 "Instead: what documents that were read whole (ask --level 4) left on disk to be asked again")
+      ->add_flag(
+          "--kept", options->kept,
+          "Instead: what documents that were read whole (ask --level 4) left on disk to be asked again")
       ->excludes(folder);
   command->add_flag("--dry-run", options->dry_run, "Only say what would go");
   add_collection_option(command, program.options);

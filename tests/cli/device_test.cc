@@ -1,4 +1,6 @@
 // --device: words, devices that are not there, and where it is said what there is.
+#include <cmath>
+
 #include "tests/cli/program.h"
 #include "tests/support/catch.h"
 
@@ -17,11 +19,11 @@ struct Devices : World {
     more.insert(more.begin(), {"eval", "perplexity", "--text", text, "--model", kTiny, "--json"});
     return run(std::move(more));
   }
-  double perplexity_of(std::vector<std::string> more) const {
+  double loss_of(std::vector<std::string> more) const {
     const SubprocessResult result = perplexity(std::move(more));
     INFO(result.err);
     REQUIRE(result.exit_code == 0);
-    return json(result)["perplexity"].get<double>();
+    return std::log(json(result)["perplexity"].get<double>());  // per token
   }
   Json cuda_finding() const {
     for (const Json& finding : json(run({"doctor", "--json"}))["findings"])
@@ -59,6 +61,15 @@ TEST_CASE("a CUDA device that is not there is one error with the reason and the 
   CHECK(result.exit_code == 2);
   CHECK_THAT(result.out + result.err,
              Catch::Contains("no CUDA device 90: ") && Catch::Contains("--device cpu"));
+  for (const char* command : {"ask", "serve", "mcp"}) {
+    INFO(command);
+    std::vector<std::string> arguments = {
+        command, devices.documents().string(), "--device", "cuda:90", "--model", kTiny};
+    if (arguments[0] == "ask") arguments.insert(arguments.begin() + 2, "When?");
+    const SubprocessResult early = devices.run(arguments);
+    CHECK(early.exit_code == 2);
+    CHECK_THAT(early.err, Catch::Contains("no CUDA device 90: "));
+  }
   const Json finding = devices.cuda_finding();
   REQUIRE(finding.is_object());
   CHECK(finding["state"] == "ok");
@@ -70,7 +81,7 @@ TEST_CASE("the CPU gives the same whether it is asked for or chosen") {
   const Devices devices;
   if (!devices.cuda_finding()["value"].get<std::string>().starts_with("none: "))
     LECTERN_SKIP("there is a GPU");
-  CHECK(devices.perplexity_of({"--device", "auto"}) == devices.perplexity_of({"--device", "cpu"}));
+  CHECK(devices.loss_of({"--device", "auto"}) == devices.loss_of({"--device", "cpu"}));
   const ScopedVariable variable("LECTERN_DEVICE", "cuda");  // a flag wins
   CHECK(devices.perplexity({}).exit_code == 2);
   CHECK(devices.perplexity({"--device", "cpu"}).exit_code == 0);
@@ -84,14 +95,14 @@ TEST_CASE("8-bit floats are for GPUs and can be simulated on the CPU") {
   const SubprocessResult elsewhere = devices.perplexity({"--device", "cuda", "--simulate-weights", "e4m3"});
   CHECK(elsewhere.exit_code == 2);
   CHECK_THAT(elsewhere.out + elsewhere.err, Catch::Contains("--simulate-weights computes on the CPU"));
-  const double plain = devices.perplexity_of({"--simulate-weights", "f32"}),
-               weights = devices.perplexity_of({"--simulate-weights", "e4m3"}),
-               both = devices.perplexity_of({"--simulate-weights", "e4m3+activations"});
+  const double plain = devices.loss_of({"--simulate-weights", "f32"}),
+               weights = devices.loss_of({"--simulate-weights", "e4m3"}),
+               both = devices.loss_of({"--simulate-weights", "e4m3+activations"});
   CHECK(weights != plain);
   CHECK(both != weights);
-  CHECK(weights == Approx(plain).epsilon(0.1));
-  CHECK(both == Approx(plain).epsilon(0.1));
-  CHECK(devices.perplexity_of({"--device", "cpu"}) == Approx(plain).epsilon(0.02));
+  CHECK(weights == Approx(plain).epsilon(0.05));
+  CHECK(both == Approx(plain).epsilon(0.05));
+  CHECK(devices.loss_of({"--device", "cpu"}) == Approx(plain).epsilon(0.02));
 }
 
 TEST_CASE("a device can be compared with the CPU") {

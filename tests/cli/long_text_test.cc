@@ -1,5 +1,5 @@
-// eval needle and eval ruler with a tiny random model of 256 tokens, extended: it finds nothing, but
-// everything around it is as with a real one.
+// eval needle and eval ruler with a tiny random model: it finds nothing, but everything around it is as with
+// a real one.
 #include "tests/cli/program.h"
 #include "tests/support/catch.h"
 
@@ -30,19 +30,19 @@ struct Texts : World {
   }
 };
 
-// Two articles of thirty paragraphs with a question each.
+// Three articles of sixty paragraphs with a question each.
 fs::path squad(const World& world) {
   Json articles = Json::array();
-  for (const std::string name : {"Ferry", "Mill"}) {
-    Json paragraphs = Json::array();
-    for (int i = 0; i < 30; ++i) {
-      const std::string id = name + " " + std::to_string(i);
-      paragraphs.push_back(
-          {{"context", id + " was built by master M" + std::to_string(i) + "."},
-           {"qas",
-            {{{"question", "Who built " + id + "?"}, {"answers", {{{"text", "M" + std::to_string(i)}}}}}}}});
+  for (const std::string name : {"Ferry", "Mill", "Tower"}) {
+    Json article = {{"title", name}, {"paragraphs", Json::array()}};
+    for (int i = 0; i < 60; ++i) {
+      const std::string id = name + " " + std::to_string(i), builder = "M" + std::to_string(i);
+      const Json answer = {{"text", builder}};
+      const Json question = {{"question", "Who built " + id + "?"}, {"answers", Json::array({answer})}};
+      article["paragraphs"].push_back(
+          {{"context", id + " was built by master " + builder + "."}, {"qas", Json::array({question})}});
     }
-    articles.push_back({{"title", name}, {"paragraphs", paragraphs}});
+    articles.push_back(article);
   }
   return world.write("squad.json", dump_json({{"data", articles}}));
 }
@@ -106,9 +106,9 @@ TEST_CASE("eval ruler measures tasks by length") {
   const std::string data = squad(world).string();
   const std::string replies = (world.folder() / "replies.jsonl").string();
   const std::string picture = (world.folder() / "map.svg").string();
-  const SubprocessResult result = world.run(
-      eval({"ruler", "--extend", "dca", "--tasks", "niah_multivalue,vt,qa", "--data", data, "--tokens",
-            "1200,1000", "--trials", "2", "--replies", replies, "--svg", picture, "--json"}));
+  const SubprocessResult result =
+      world.eval({"ruler", "--tasks", "niah_multivalue,vt,qa", "--data", data, "--tokens", "1200,1000",
+                  "--trials", "2", "--replies", replies, "--svg", picture, "--json"});
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   const Json scores = World::json(result);

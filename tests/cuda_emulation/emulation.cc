@@ -45,7 +45,7 @@ struct Machine {
   const std::function<void()>* body = nullptr;
   std::exception_ptr failure;
   std::vector<std::byte> slots;
-  std::unique_ptr<std::byte[]> shared{new (std::align_val_t{1024}) std::byte[kSharedBytes]};
+  alignas(1024) std::byte shared[kSharedBytes];
   bool reverse = false;
 };
 
@@ -128,7 +128,7 @@ void set_reverse_order(bool reverse) {
 }
 
 std::byte* dynamic_shared() {
-  return machine().shared.get();
+  return machine().shared;
 }
 
 std::byte* warp_slots() {
@@ -176,11 +176,12 @@ void run(Index grid, Index block, size_t shared_bytes, const std::function<void(
   for (unsigned z = 0; z < grid.z; ++z)
     for (unsigned y = 0; y < grid.y; ++y)
       for (unsigned x = 0; x < grid.x; ++x) {
-        std::memset(m.shared.get(), 0xff, kSharedBytes);
+        std::memset(m.shared, 0xff, shared_bytes);
         for (size_t i = 0; i < m.n_threads; ++i) {
           Fiber& fiber = *m.fibers[i];
           const auto t = static_cast<unsigned>(i);
-          fiber.thread = {{t % block.x, t / block.x % block.y, t / block.x / block.y}, {x, y, z}, block, grid};
+          fiber.thread = {
+              {t % block.x, t / block.x % block.y, t / block.x / block.y}, {x, y, z}, block, grid};
           fiber.lane = static_cast<int>(i % 32);
           fiber.warp = static_cast<int>(i / 32);
           fiber.state = State::kReady;

@@ -51,19 +51,19 @@ T __shfl_down_sync(unsigned, T value, unsigned delta) {
   const int lane = lectern::emulation::lane() + static_cast<int>(delta);
   return lectern::emulation::shuffle(value, lane < 32 ? lane : lectern::emulation::lane());
 }
-inline unsigned __ballot_sync(unsigned, int predicate) {
-  return lectern::emulation::ballot(predicate != 0);
-}
-inline int __popc(unsigned x) {
-  return std::popcount(x);
-}
-// Nibble i of the selector names the byte of x (0..3) or y (4..7) that becomes byte i.
+// Byte i of the result is byte (selector >> 4i & 7) of the eight bytes of x, then y.
 inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
   const uint64_t bytes = uint64_t{y} << 32 | x;
   unsigned result = 0;
   for (int i = 0; i < 4; ++i)
     result |= (static_cast<unsigned>(bytes >> (8 * (selector >> (4 * i) & 7))) & 0xffu) << (8 * i);
   return result;
+}
+inline unsigned __ballot_sync(unsigned, int predicate) {
+  return lectern::emulation::ballot(predicate != 0);
+}
+inline int __popc(unsigned x) {
+  return std::popcount(x);
 }
 // Fibers change only at barriers, so a plain read and write is atomic.
 template <typename T>
@@ -121,7 +121,12 @@ enum cudaError_t {
   cudaErrorInsufficientDriver = 35,
   cudaErrorInvalidDevice = 101
 };
-enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice, cudaMemcpyDefault };
+enum cudaMemcpyKind {
+  cudaMemcpyHostToDevice,
+  cudaMemcpyDeviceToHost,
+  cudaMemcpyDeviceToDevice,
+  cudaMemcpyDefault
+};
 enum cudaDeviceAttr { cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
 using cudaStream_t = struct EmulatedStream*;
 using cudaEvent_t = struct EmulatedEvent*;
@@ -148,7 +153,8 @@ cudaError_t cudaMalloc(void** at, size_t bytes);
 cudaError_t cudaFree(void* at);
 cudaError_t cudaMallocHost(void** at, size_t bytes);
 cudaError_t cudaFreeHost(void* at);
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream);
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
                               size_t height, cudaMemcpyKind kind, cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void* at, int value, size_t bytes, cudaStream_t stream);

@@ -89,9 +89,10 @@ TEST_CASE("rounding costs what a mantissa of three bits costs and rounding the a
   const auto plain = logits_of(model, E4m3Simulation::kNone);
   const double weights = relative_difference(logits_of(model, E4m3Simulation::kWeights), plain);
   const double both = relative_difference(logits_of(model, E4m3Simulation::kWeightsAndActivations), plain);
-  // Numbers are off by up to 1/16 and by a share of 0.026 on average; three layers add theirs up.
-  CHECK(weights > 0.005);
-  CHECK(weights < 0.1);
+  // Numbers are off by up to 1/16, by a share of 0.026 on average, and so is a product of random ones; twelve
+  // products one after the other make 0.09 of it.
+  CHECK(weights > 0.03);
+  CHECK(weights < 0.2);
   CHECK(both > weights);
-  CHECK(both < 0.15);
+  CHECK(both < 0.3);
 }
