@@ -43,33 +43,42 @@ __device__ void load_queries(const AttentionArgs& args, const AttentionTask& tas
   }
 }
 
-// Rows of `stride` floats, d of them used; rows from n on and columns from d on become zeros.
+// A thread's share of a tile of means on its way from global memory to shared.
 template <int kHeadDim>
-__device__ void load_means(const float* means, int64_t stride, int n, int d, std::byte* high,
-                           std::byte* low) {
-  constexpr int kChunks = kHeadDim / 8;
-  for (int i = static_cast<int>(threadIdx.x); i < kTileRows * kChunks; i += kThreads) {
-    const int row = i / kChunks, col = i % kChunks * 8;
-    float x[8] = {};
-    if (row < n && col < d) {
-      const float* from = means + row * stride + col;
-      const float4 a = *reinterpret_cast<const float4*>(from), b = *reinterpret_cast<const float4*>(from + 4);
-      x[0] = a.x, x[1] = a.y, x[2] = a.z, x[3] = a.w;
-      x[4] = b.x, x[5] = b.y, x[6] = b.z, x[7] = b.w;
-    }
-    uint32_t of_high[4], of_low[4];
+struct MeansTile {
+  static constexpr int kChunks = kHeadDim / 8, kShare = kTileRows * kChunks / kThreads;
+  float4 values[kShare][2];
+
+  // Rows of `stride` floats, d of them used; rows from n on and columns from d on are zeros.
+  __device__ __forceinline__ void load(const float* means, int64_t stride, int n, int d) {
     LECTERN_UNROLL
-    for (int k = 0; k < 4; ++k) {
-      const float rest0 = x[2 * k] - __half2float(__float2half_rn(x[2 * k]));
-      const float rest1 = x[2 * k + 1] - __half2float(__float2half_rn(x[2 * k + 1]));
-      of_high[k] = pack_halves(x[2 * k], x[2 * k + 1]);
-      of_low[k] = pack_halves(rest0, rest1);
+    for (int k = 0; k < kShare; ++k) {
+      const int i = static_cast<int>(threadIdx.x) + k * kThreads, row = i / kChunks, col = i % kChunks * 8;
+      values[k][0] = values[k][1] = make_float4(0, 0, 0, 0);
+      if (row < n && col < d) {
+        const auto* from = reinterpret_cast<const float4*>(means + row * stride + col);
+        values[k][0] = from[0];
+        values[k][1] = from[1];
+      }
     }
-    const int at = chunk_at<kHeadDim>(row, i % kChunks);
-    *reinterpret_cast<uint4*>(high + at) = uint4{of_high[0], of_high[1], of_high[2], of_high[3]};
-    *reinterpret_cast<uint4*>(low + at) = uint4{of_low[0], of_low[1], of_low[2], of_low[3]};
   }
-}
+  __device__ __forceinline__ void store(std::byte* high, std::byte* low) const {
+    LECTERN_UNROLL
+    for (int k = 0; k < kShare; ++k) {
+      const int i = static_cast<int>(threadIdx.x) + k * kThreads;
+      const auto &a = values[k][0], &b = values[k][1];
+      const int at = chunk_at<kHeadDim>(i / kChunks, i % kChunks);
+      *reinterpret_cast<uint4*>(high + at) =
+          uint4{pack_halves(a.x, a.y), pack_halves(a.z, a.w), pack_halves(b.x, b.y), pack_halves(b.z, b.w)};
+      *reinterpret_cast<uint4*>(low + at) =
+          uint4{pack_halves(rest(a.x), rest(a.y)), pack_halves(rest(a.z), rest(a.w)),
+                pack_halves(rest(b.x), rest(b.y)), pack_halves(rest(b.z), rest(b.w))};
+    }
+  }
+
+ private:
+  static __device__ __forceinline__ float rest(float x) { return x - __half2float(__float2half_rn(x)); }
+};
 
 // scores[16 rows, 64 pages] of a warp, spread as mma spreads its sums.
 using Scores = float[kTileRows / 8][4];
@@ -108,19 +117,29 @@ __device__ void for_each_tile(const SelectArgs& args, const AttentionTask& task,
   std::byte* const low = high + Layout<kHeadDim>::kTileBytes;
   const float scale = args.attention.scale * kLog2E;
   const int64_t stride = int64_t{kv.n_kv_heads} * kv.head_dim;
-  int loaded = -1;
-  for (int page = first; page < last;) {
+  const auto size_of_tile = [&](int page) {
     const KeyChunk chunk = key_chunk(task, page);
-    const int run_end = chunk == KeyChunk::kInter  ? task.succ_page
-                        : chunk == KeyChunk::kSucc ? task.intra_page
-                                                   : last;
-    const int n = min(min(run_end, last) - page, kTileRows);
+    const int end = chunk == KeyChunk::kInter  ? task.succ_page
+                    : chunk == KeyChunk::kSucc ? task.intra_page
+                                               : last;
+    return min(min(end, last) - page, kTileRows);
+  };
+  MeansTile<kHeadDim> means;
+  const auto load = [&](int page, int n) {
+    means.load(args.means + page * stride + int64_t{kv_head} * kv.head_dim, stride, n, kv.head_dim);
+  };
+  int loaded = -1;  // which queries are in shared memory
+  int n = first < last ? size_of_tile(first) : 0;
+  load(first, n);
+  for (int page = first; page < last;) {
+    const auto chunk = static_cast<int>(key_chunk(task, page));
     __syncthreads();  // what the tile before lay in is free
-    if (static_cast<int>(chunk) != loaded)
-      load_queries<kHeadDim>(args.attention, task, kv_head, chunk, shared);
-    loaded = static_cast<int>(chunk);
-    load_means<kHeadDim>(args.means + page * stride + int64_t{kv_head} * kv.head_dim, stride, n, kv.head_dim,
-                         high, low);
+    if (chunk != loaded)
+      load_queries<kHeadDim>(args.attention, task, kv_head, static_cast<KeyChunk>(chunk), shared);
+    loaded = chunk;
+    means.store(high, low);
+    const int next = page + n, n_next = next < last ? size_of_tile(next) : 0;
+    load(next, n_next);  // on their way while this tile is multiplied
     __syncthreads();
     Scores scores;
     multiply_means<kHeadDim>(shared, high, low, 16 * warp, scores);
@@ -129,7 +148,8 @@ __device__ void for_each_tile(const SelectArgs& args, const AttentionTask& task,
       for (int i = 0; i < 4; ++i)
         scores[k][i] = 8 * k + lane % 4 * 2 + i % 2 < n ? scores[k][i] * scale : -INFINITY;
     use(page, n, scores);
-    page += n;
+    page = next;
+    n = n_next;
   }
 }
 
@@ -299,7 +319,7 @@ void launch_select(const SelectArgs& args, cudaStream_t stream) {
   const int group = attention.n_heads / attention.kv.n_kv_heads, max_pages = attention.sparse.max_pages;
   constexpr int kFloat = sizeof(float);
   constexpr int kReadBytes = 4096, kBefore = Layout<kHeadDim>::kMassesAt + kReadBytes;  // up to 32,768 pages
-  // One head's masses at least: up to 8,192 pages they fit on every device.
+  // One head's masses at least: those of 8,192 pages fit on every device, where head_dim is at most 128.
   const int room = (most_shared_bytes() - kBefore - 1024) / kFloat;
   const int most_masses = static_cast<int>(
       std::max<int64_t>(std::min<int64_t>(int64_t{group} * max_pages, room), std::max(max_pages, 1)));

@@ -14,8 +14,9 @@ using emulation::put;
 
 using ToFloat = float (*)(uint16_t);
 
+// A lane's halves, each converted once.
 struct Operands {
-  uint32_t a[4], b[2];
+  float a[8], b[4];
 };
 
 void load_matrices(uint32_t (&r)[4], const void* row, bool transposed) {
@@ -35,26 +36,22 @@ void load_matrices(uint32_t (&r)[4], const void* row, bool transposed) {
   emulation::warp_barrier();
 }
 
-}  // namespace
-
-namespace {
-
 void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], ToFloat to_float) {
-  const auto half_of = [to_float](uint32_t pair, int i) {
-    return to_float(static_cast<uint16_t>(pair >> (16 * i)));
-  };
-  put(Operands{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}});
+  Operands own;
+  for (int i = 0; i < 8; ++i) own.a[i] = to_float(static_cast<uint16_t>(a[i / 2] >> (16 * (i % 2))));
+  for (int i = 0; i < 4; ++i) own.b[i] = to_float(static_cast<uint16_t>(b[i / 2] >> (16 * (i % 2))));
+  put(own);
   emulation::warp_barrier();
-  for (int i = 0; i < 4; ++i) {
-    const int row = lane() / 4 + (i / 2) * 8, col = lane() % 4 * 2 + i % 2;
-    float sum = 0;
-    for (int k = 0; k < 16; ++k) {
-      // A[row][k] is half k%2 of register (row/8) + 2*(k/8) of lane (row%8)*4 + k%8/2.
-      const auto of_a = get<Operands>(row % 8 * 4 + k % 8 / 2);
-      const auto of_b = get<Operands>(col * 4 + k % 8 / 2);
-      sum += half_of(of_a.a[row / 8 + 2 * (k / 8)], k % 2) * half_of(of_b.b[k / 8], k % 2);
+  // A[row][k] is half k%2 of register (row/8) + 2*(k/8) of lane (row%8)*4 + k%8/2, B[k][col] of register k/8
+  // of lane col*4 + k%8/2.
+  for (int pair = 0; pair < 4; ++pair) {
+    const auto of_a = get<Operands>(lane() / 4 * 4 + pair);
+    for (int j = 0; j < 2; ++j) {
+      const auto of_b = get<Operands>((lane() % 4 * 2 + j) * 4 + pair);
+      for (int upper = 0; upper < 2; ++upper)
+        for (int k = 0; k < 4; ++k)  // k%2, and k/2 for the registers of columns 8 to 15
+          d[2 * upper + j] += of_a.a[2 * (upper + 2 * (k / 2)) + k % 2] * of_b.b[2 * (k / 2) + k % 2];
     }
-    d[i] += sum;
   }
   emulation::warp_barrier();
 }

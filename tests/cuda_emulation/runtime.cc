@@ -116,7 +116,7 @@ cudaError_t cudaFreeHost(void* at) {
   return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
-  emulate_enqueue(stream, [=] { std::memmove(to, from, bytes); });
+  if (bytes > 0) emulate_enqueue(stream, [=] { std::memmove(to, from, bytes); });
   return cudaSuccess;
 }
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
