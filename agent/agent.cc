@@ -12,6 +12,7 @@
 #include "agent/self_ask.h"
 #include "agent/several_hops.h"
 #include "agent/sufficiency.h"
+#include "agent/whole_text.h"
 #include "agent/window.h"
 
 namespace lectern {
@@ -140,9 +141,20 @@ void answer_question(Asking& asking, Answer& answer) {
   QueryPlan plan = understand(asking);
   answer.standalone_question = plan.question;
   const WholeRequest whole = understand_whole(asking, plan);
+  if (asking.request.level == Level::kNative) {
+    route(asking, Level::kNative, "as asked", 0);
+    answer.level = Level::kNative;
+    return answer_from_whole_text(asking, std::move(plan), whole, std::nullopt, answer);
+  }
   std::optional<FilledContext> context =
       read_whole(asking, share_window(asking.model, asking.request, plan), whole.task);
   if (!context && whole.task != WholeTask::kNone) {
+    if (std::optional<FilledContext> text = better_read_at_once(asking, plan, whole)) {
+      route(asking, Level::kNative, "the documents fit the window, and reading them in spans is no shorter",
+            0);
+      answer.level = Level::kNative;
+      return answer_from_whole_text(asking, std::move(plan), whole, std::move(text), answer);
+    }
     answer.level = Level::kWhole;
     return answer_whole(asking, std::move(plan), whole, answer);
   }
@@ -176,6 +188,8 @@ std::string_view to_string(Level level) {
       return "2";
     case Level::kSelfAsk:
       return "3";
+    case Level::kNative:
+      return "4";
     case Level::kWhole:
       return "whole";
   }
@@ -183,8 +197,8 @@ std::string_view to_string(Level level) {
 }
 
 std::optional<Level> parse_level(std::string_view name) {
-  for (const Level level :
-       {Level::kAuto, Level::kFit, Level::kRetrieve, Level::kRead, Level::kSelfAsk, Level::kWhole}) {
+  for (const Level level : {Level::kAuto, Level::kFit, Level::kRetrieve, Level::kRead, Level::kSelfAsk,
+                            Level::kNative, Level::kWhole}) {
     if (to_string(level) == name) return level;
   }
   return std::nullopt;

@@ -17,11 +17,12 @@
 
 namespace lectern {
 
-// How documents are read: whole at once (0), by retrieval (1), chunk by chunk (2), by sub-questions (3), or
-// whole in spans, for requests about whole documents.
-enum class Level { kAuto, kFit, kRetrieve, kRead, kSelfAsk, kWhole };
+// How documents are read: all of a short one at once (0), by retrieval (1), chunk by chunk (2), by
+// sub-questions (3), whole in the model's own window however long they are (4), or whole in spans, for
+// requests about whole documents.
+enum class Level { kAuto, kFit, kRetrieve, kRead, kSelfAsk, kNative, kWhole };
 
-std::string_view to_string(Level level);  // "auto", "0", ... "3", "whole"
+std::string_view to_string(Level level);  // "auto", "0", ... "4", "whole"
 std::optional<Level> parse_level(std::string_view name);
 
 // What a question may cost; 0: no limit. What was found until a limit is reached is answered from.
@@ -71,7 +72,7 @@ struct Answer {
 
 struct AskEvents {
   std::function<void(const TraceStep&)> on_step;
-  ProgressFn on_progress;  // of chunks read one by one, and of spans
+  ProgressFn on_progress;  // of chunks read one by one, of spans, and of the tokens of whole documents
   // The answer as it streams: what was given stays, and together it is Answer::text. false stops.
   std::function<bool(std::string_view)> on_text;
 };
@@ -85,8 +86,8 @@ class Agent {
       : model_(&model), helper_(&helper), documents_(&documents) {}
 
   // Throws Error(kInvalidArgument) for an empty question or one too long for the model's window (it says the
-  // limit), and for a forced level 0 that does not fit; kCancelled. A failed helper call (rewrite, split,
-  // keywords) falls back and never loses the question.
+  // limit), and for a forced level 0 or 4 that does not fit; kCancelled. A failed helper call (rewrite,
+  // split, keywords) falls back and never loses the question.
   Answer ask(const AskRequest& request, const AskEvents& events, const CancelToken& cancel);
 
  private:

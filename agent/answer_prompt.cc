@@ -93,6 +93,17 @@ LmRequest answer_request(std::string_view passages, const QueryPlan& plan) {
   return request_with_rules("answer", passages, plan, rules_for(plan));
 }
 
+size_t passages_end(const LmRequest& request) {
+  constexpr std::string_view kEnd = "</passages>";  // the first one is ours: those in the text are broken
+  const size_t at = request.messages.back().content.find(kEnd);
+  return at == std::string::npos ? 0 : at + kEnd.size();
+}
+
+std::string how_to_answer(WholeTask task, std::string_view question) {
+  return std::string(prompt_text(prompt_language(question),
+                                 task == WholeTask::kCompare ? "how_to_compare" : "how_to_summarise"));
+}
+
 LmRequest sufficiency_request(std::string_view passages, const QueryPlan& plan) {
   return request_with_rules("sufficiency", passages, plan,
                             prompt_text(prompt_language(plan.question), "sufficiency_rules"));

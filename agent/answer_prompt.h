@@ -7,12 +7,20 @@
 
 #include "agent/language_model.h"
 #include "agent/query_plan.h"
+#include "agent/whole_request.h"
 
 namespace lectern {
 
 // Passages (as render_passages gives them) inside a fence, then the question with what is known already, then
 // how to answer; in Chinese for a Chinese question.
 LmRequest answer_request(std::string_view passages, const QueryPlan& plan);
+
+// Bytes of an answer request's last message up to where its passages end: what is the same for every
+// question.
+size_t passages_end(const LmRequest& request);
+
+// What is asked of an answer to a summary or a comparison of whole documents, as an instruction.
+std::string how_to_answer(WholeTask task, std::string_view question);
 
 // Text that cannot close the fence that passages stand in: a blank is set into what looks like one.
 std::string fenced(std::string_view passages);

@@ -68,6 +68,10 @@ class Writer {
     LmRequest request = answer_request(render_passages(context_.passages), plan_);
     request.max_new_tokens = max_answer_tokens;
     request.seed = asking_.request.seed;
+    if (context_.comes_again) {
+      request.keep_bytes = passages_end(request);
+      request.on_prompt_read = [this](const PromptProgress& read) { report(read); };
+    }
     NotFoundGate gate;
     const auto on_text = [&](std::string_view piece) {
       return cited_.feed(gate.feed(piece)) && !gate.not_found();
@@ -112,6 +116,13 @@ class Writer {
   bool emit(std::string_view text) {
     const std::string released = held_.feed(text, cited_);
     return !held_.rejected() && (released.empty() || show(released));
+  }
+  void report(const PromptProgress& read) const {
+    if (!asking_.events.on_progress) return;
+    asking_.events.on_progress({.stage = "reading",
+                                .items_done = static_cast<uint64_t>(read.tokens),
+                                .items_total = static_cast<uint64_t>(read.total),
+                                .work_done = read.work});
   }
   bool show(std::string_view text) {
     wanted_ = !asking_.events.on_text || asking_.events.on_text(text);

@@ -11,7 +11,8 @@ namespace {
 constexpr uint64_t kMaxCharactersOfToken = 16;
 constexpr int kChunksAtOnce = 64;
 
-// Of each passage what the model may see: all but orders.
+}  // namespace
+
 int leave_out_orders(std::vector<EvidencePassage>& passages) {
   int n = 0;
   for (EvidencePassage& passage : passages) {
@@ -21,8 +22,6 @@ int leave_out_orders(std::vector<EvidencePassage>& passages) {
   }
   return n;
 }
-
-}  // namespace
 
 std::optional<FilledContext> whole_documents(DocumentSource& documents, const LanguageModel& model,
                                              int max_tokens) {

@@ -12,10 +12,14 @@ namespace lectern {
 
 struct FilledContext {
   std::vector<EvidencePassage> passages;
-  int tokens = 0;    // of the rendered passages
-  int left_out = 0;  // ranked chunks that did not fit
-  int orders = 0;    // sentences not shown because they give orders (orders.h)
+  int tokens = 0;            // of the rendered passages
+  int left_out = 0;          // ranked chunks that did not fit
+  int orders = 0;            // sentences not shown because they give orders (orders.h)
+  bool comes_again = false;  // the same passages will be asked about again: worth keeping (whole_text.h)
 };
+
+// Takes the sentences that give orders out of what the model may see of each passage; returns how many.
+int leave_out_orders(std::vector<EvidencePassage>& passages);
 
 // Every chunk of every document, when all of it fits; else none.
 std::optional<FilledContext> whole_documents(DocumentSource& documents, const LanguageModel& model,

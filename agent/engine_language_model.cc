@@ -4,6 +4,7 @@
 
 #include "engine/grammar.h"
 #include "engine/model_fingerprint.h"
+#include "engine/prefix_cache.h"
 
 namespace lectern {
 namespace {
@@ -60,6 +61,22 @@ int EngineLanguageModel::count_tokens(const LmRequest& request) const {
   return static_cast<int>(render(request).size());
 }
 
+// The end of what comes again may share a token with what follows it: only tokens that are the same whatever
+// follows count.
+int EngineLanguageModel::kept_tokens(const LmRequest& request, std::span<const int32_t> prompt) const {
+  if (request.keep_bytes == 0 || request.messages.empty()) return 0;
+  std::vector<ChatMessage> messages = to_chat(request.messages);
+  messages.back().content.resize(std::min(request.keep_bytes, messages.back().content.size()));
+  const size_t n = common_prefix(prompt, engine_->chat_template().render(messages));
+  return static_cast<int>(std::min(n, prompt.size() - 1));
+}
+
+bool EngineLanguageModel::is_kept(const LmRequest& request) {
+  const std::vector<int32_t> prompt = render(request);
+  const int n = kept_tokens(request, prompt);
+  return n > 0 && engine_->is_kept(std::span(prompt).first(static_cast<size_t>(n)));
+}
+
 LmReply EngineLanguageModel::chat(const LmRequest& request, const LmTextCallback& on_text,
                                   const CancelToken& cancel) {
   GenerateRequest generate;
@@ -70,6 +87,13 @@ LmReply EngineLanguageModel::chat(const LmRequest& request, const LmTextCallback
   generate.sampling.repetition_penalty = request.repetition_penalty;
   generate.stop = request.stop;
   generate.grammar = grammar_of(request);
+  generate.keep_prefix_tokens = kept_tokens(request, generate.prompt);
+  if (request.on_prompt_read) {
+    const auto total = static_cast<int>(generate.prompt.size());
+    generate.on_prompt_read = [&, total](int n) {
+      request.on_prompt_read({n, total, reading_work(costs_, n) / reading_work(costs_, total)});
+    };
+  }
   const GenerateResult result = engine_->generate(generate, on_text, cancel);
   cancel.throw_if_cancelled();  // a stop by on_text is no error, a cancel is
 
@@ -79,6 +103,8 @@ LmReply EngineLanguageModel::chat(const LmRequest& request, const LmTextCallback
   reply.prompt_tokens = result.prompt_tokens;
   reply.cached_prompt_tokens = result.cached_prompt_tokens;
   reply.new_tokens = result.new_tokens;
+  reply.prefill_seconds = result.prefill_seconds;
+  reply.kept_problem = result.kept_problem;
   reply.seconds = result.prefill_seconds + result.decode_seconds;
   return reply;
 }

@@ -21,6 +21,12 @@ struct LmMessage {
   std::string content;
 };
 
+// How much of a request has been read.
+struct PromptProgress {
+  int tokens = 0, total = 0;
+  double work = 0;  // share of the work, 0 to 1: the later a token, the longer it takes
+};
+
 struct LmRequest {
   std::string
       purpose;  // "split", "keywords", "answer", ...: names the call in the trace and in scripted tests
@@ -34,13 +40,19 @@ struct LmRequest {
   std::optional<Json> json_schema;   // the reply is JSON of this shape
   std::vector<std::string> choices;  // the reply is one of these
   bool keep_prompt = false;  // for score(): will come again with other continuations; kept where that can be
+  // For chat(): the first so many bytes of the last message, with all before them, will come again with other
+  // endings; kept where that can be.
+  size_t keep_bytes = 0;
+  std::function<void(const PromptProgress&)> on_prompt_read;  // of chat(), where it can be told; may be empty
 };
 
 struct LmReply {
   std::string text;        // without assistant_prefix
   bool truncated = false;  // max_new_tokens was reached
   int prompt_tokens = 0, cached_prompt_tokens = 0, new_tokens = 0;
+  double prefill_seconds = 0;  // of `seconds`, where it can be told
   double seconds = 0;
+  std::string kept_problem;  // why what was kept could not be used, or nothing could be kept; "" as a rule
 };
 
 // false stops the reply.
@@ -60,6 +72,9 @@ class LanguageModel {
   virtual int count_tokens(std::string_view text) const = 0;
   // Tokens of the whole request as the model would see it, reply not included.
   virtual int count_tokens(const LmRequest& request) const = 0;
+
+  // Whether the beginning of this request (keep_bytes) was kept, so that it need not be read again.
+  virtual bool is_kept(const LmRequest& /*request*/) { return false; }
 
   virtual LmReply chat(const LmRequest& request, const LmTextCallback& on_text,
                        const CancelToken& cancel) = 0;

@@ -17,14 +17,13 @@
 #include "agent/reading_list.h"
 #include "agent/retrieve.h"
 #include "agent/salience.h"
+#include "agent/whole_text.h"
 #include "agent/window.h"
 #include "prompts/prompts.h"
 
 namespace lectern {
 namespace {
 
-// Documents whose names are compared with the request; of more, all are meant.
-constexpr int64_t kMaxNamedAmong = 4096;
 constexpr int kMaxNotes = 6;     // of one span
 constexpr int kNoteTokens = 40;  // a short sentence with its label
 constexpr int kItemsTokens = 320;
@@ -55,16 +54,6 @@ struct Task {
 
   bool lists() const { return kind == WholeTask::kList; }
 };
-
-std::vector<DocumentName> document_names(DocumentSource& documents) {
-  std::vector<DocumentName> names;
-  if (documents.n_documents() > kMaxNamedAmong) return names;
-  for (const int64_t id : documents.document_ids()) {
-    for (SourcePassage& first : documents.read(id, 0, 1))
-      names.push_back({id, std::move(first.path), std::move(first.title)});
-  }
-  return names;
-}
 
 void sort_by_place(std::vector<Note>& notes) {
   std::stable_sort(notes.begin(), notes.end(), [](const Note& a, const Note& b) {
@@ -437,19 +426,13 @@ void write_list(const Task& task, std::vector<Note> items, Answer& answer) {
                     {{"items", items.size()}, {"citations", answer.citations.size()}});
 }
 
-std::string how_to_answer(const Task& task) {
-  const std::string_view language = prompt_language(task.plan.question);
-  return std::string(
-      prompt_text(language, task.kind == WholeTask::kCompare ? "how_to_compare" : "how_to_summarise"));
-}
-
 }  // namespace
 
 WholeRequest understand_whole(Asking& asking, const QueryPlan& plan) {
   const Level level = asking.request.level;
-  if (level != Level::kAuto && level != Level::kWhole) return {};
+  if (level != Level::kAuto && level != Level::kWhole && level != Level::kNative) return {};
   WholeRequest whole = whole_request(plan.question, [&] { return document_names(asking.documents); });
-  if (level == Level::kWhole && whole.task == WholeTask::kNone) whole.task = WholeTask::kQuestion;
+  if (level != Level::kAuto && whole.task == WholeTask::kNone) whole.task = WholeTask::kQuestion;
   if (whole.task == WholeTask::kCompare && asking.documents.n_documents() < 2)
     whole.task = WholeTask::kSummary;
   return whole;
@@ -458,7 +441,7 @@ WholeRequest understand_whole(Asking& asking, const QueryPlan& plan) {
 void answer_whole(Asking& asking, QueryPlan plan, const WholeRequest& whole, Answer& answer) {
   Task task{asking, plan, whole.task};
   if (task.kind == WholeTask::kSummary || task.kind == WholeTask::kCompare)
-    plan.instruction = {how_to_answer(task)};
+    plan.instruction = {how_to_answer(task.kind, plan.question)};
   const WindowShare share = share_window(asking.model, asking.request, plan);
   const int fit = profile_of(asking.helper).fit_tokens;
   const int around = asking.helper.count_tokens(notes_request(task, {}, kMaxNotes));

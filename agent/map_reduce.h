@@ -10,7 +10,7 @@
 namespace lectern {
 
 // Which documents the request is about, and what is to be done with them; kNone when it is no such request.
-// Forced by Level::kWhole.
+// Forced by the levels kWhole and kNative.
 WholeRequest understand_whole(Asking& asking, const QueryPlan& plan);
 
 // Fills the answer. What is read is limited by the budget, or, without one, by what suits the model

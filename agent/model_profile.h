@@ -19,6 +19,7 @@ struct ModelProfile {
   int fit_tokens;         // level 0 below this; also what is read at once of whole documents
   int whole_tokens;       // read of whole documents unless a budget says more: minutes on two cores
   EvidenceJudge judge;
+  bool reads_long;     // documents that fit the window are better read at once than in spans (whole_text.h)
   bool reads_closely;  // a reply that nothing supports is followed by a closer reading (close_reading.h)
 };
 

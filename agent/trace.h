@@ -19,7 +19,7 @@ struct TraceStep {
 struct Trace {
   std::vector<TraceStep> steps;
   int calls = 0;  // of the model
-  int prompt_tokens = 0, new_tokens = 0;
+  int prompt_tokens = 0, cached_prompt_tokens = 0, new_tokens = 0;
   double seconds = 0;
 };
 

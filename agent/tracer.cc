@@ -31,6 +31,7 @@ Json describe(const LmRequest& request) {
 void Tracer::add(TraceStep step) {
   trace_->seconds += step.seconds;
   trace_->prompt_tokens += step.prompt_tokens;
+  trace_->cached_prompt_tokens += step.cached_prompt_tokens;
   trace_->new_tokens += step.new_tokens;
   trace_->steps.push_back(std::move(step));
   if (*on_step_) (*on_step_)(trace_->steps.back());
@@ -70,7 +71,9 @@ LmReply Tracer::chat(LanguageModel& model, const LmRequest& request, const LmTex
   step.data["truncated"] = reply.truncated;
   step.detail = request.purpose == "answer" ? std::to_string(reply.new_tokens) + " tokens" : reply.text;
   if (reply.truncated) step.detail += " (cut at the limit of new tokens)";
+  if (reply.prefill_seconds > 0) step.data["prefill_seconds"] = reply.prefill_seconds;
   add(std::move(step));
+  if (!reply.kept_problem.empty()) add("kept", reply.kept_problem);
   return reply;
 }
 

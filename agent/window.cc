@@ -38,8 +38,9 @@ WindowShare share_window(const LanguageModel& model, const AskRequest& request, 
   WindowShare share;
   share.answer = std::clamp(request.max_answer_tokens, 1, std::max(1, window / 4));
   const int prompt = model.count_tokens(answer_request("", plan));
-  share.passages = std::min(request.context_tokens, window - share.answer - prompt);
-  if (window - share.answer - prompt < kMinPassageTokens) {
+  share.room = window - share.answer - prompt;
+  share.passages = std::min(request.context_tokens, share.room);
+  if (share.room < kMinPassageTokens) {
     throw Error(ErrorCode::kInvalidArgument, "the question leaves no room for passages: prompt " +
                                                  std::to_string(prompt) + " and answer " +
                                                  std::to_string(share.answer) + " of the " +

@@ -12,6 +12,7 @@ namespace lectern {
 struct WindowShare {
   int answer = 0;    // tokens kept for the reply
   int passages = 0;  // tokens for passages
+  int room = 0;      // the same, as far as the window goes, whatever AskRequest::context_tokens says
 };
 
 // Throws Error(kInvalidArgument) for an empty question and for one longer than a quarter of the window.

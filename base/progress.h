@@ -14,6 +14,8 @@ struct Progress {
   uint64_t items_total = 0;  // 0: not known yet
   uint64_t bytes_done = 0;
   uint64_t bytes_total = 0;  // 0: not known
+  // Share of the work that is done, where the items do not take equally long; below 0: that of the items.
+  double work_done = -1;
 };
 
 // Called from the thread that does the work, at most a few dozen times a second.

@@ -58,12 +58,13 @@ struct SparsePrefill {
 };
 
 struct BackendOptions {
-  int n_threads = 0;      // 0: one per processor
-  int64_t kv_tokens = 0;  // capacity of the KV cache in positions, rounded up to pages; 0: the model's
-                          // context, capped by a share of the free memory
+  int n_threads = 0;           // 0: one per processor
+  int64_t kv_tokens = 0;       // capacity of the KV cache in positions, rounded up to pages; 0: the model's
+                               // context, capped by a share of the free memory
+  int max_context_tokens = 0;  // of a sequence, at most the model's; 0: the model's
   // Activations are bounded by this; 0: what suits the device.
   int prefill_chunk_tokens = 0;
-  KvType kv_type = KvType::kF16;   // kInt8 takes a little more than half the memory
+  KvType kv_type = KvType::kF16;  // kInt8 takes a little more than half the memory
   SparsePrefill sparse_prefill;
   // CUDA only: the matrices of long pieces as 8-bit floats (e4m3) with a scale for each row, which double the
   // rate of Hopper's products; decoding reads the file's own numbers.

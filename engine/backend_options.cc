@@ -14,9 +14,11 @@ constexpr int64_t kMaxKvTokens = int64_t{1} << 30;
 }  // namespace
 
 void check_options(const BackendOptions& options) {
-  if (options.n_threads < 0 || options.kv_tokens < 0 || options.prefill_chunk_tokens < 0) {
+  if (options.n_threads < 0 || options.kv_tokens < 0 || options.max_context_tokens < 0 ||
+      options.prefill_chunk_tokens < 0) {
     throw Error(ErrorCode::kInvalidArgument,
-                "the number of threads, the KV cache's capacity and the prefill chunk cannot be negative");
+                "the number of threads, the KV cache's capacity, the context and the prefill chunk cannot be "
+                "negative");
   }
   const SparsePrefill& sparse = options.sparse_prefill;
   if (sparse.above_tokens < 0 || !(sparse.threshold >= 0 && sparse.threshold <= 1) ||
@@ -32,9 +34,13 @@ void check_options(const BackendOptions& options) {
   }
 }
 
-int64_t affordable_kv_tokens(const Qwen2Config& config, int64_t bytes_per_token, int64_t free_bytes) {
-  return std::clamp<int64_t>(free_bytes / bytes_per_token, kKvPageTokens,
-                             std::max(config.context_tokens(), kKvPageTokens));
+int context_within(const BackendOptions& options, const Qwen2Config& config) {
+  const int most = config.context_tokens();
+  return options.max_context_tokens == 0 ? most : std::min(options.max_context_tokens, most);
+}
+
+int64_t affordable_kv_tokens(int context_tokens, int64_t bytes_per_token, int64_t free_bytes) {
+  return std::min<int64_t>(std::max<int64_t>(free_bytes / bytes_per_token, kKvPageTokens), context_tokens);
 }
 
 int kv_pages_for(int64_t kv_tokens) {

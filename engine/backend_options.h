@@ -8,9 +8,15 @@ namespace lectern {
 // Throws Error(kInvalidArgument) for values that make no sense.
 void check_options(const BackendOptions& options);
 
+// The context of a sequence: the model's, or less where that was asked for.
+int context_within(const BackendOptions& options, const Qwen2Config& config);
+
 // The cache's capacity where none was asked for: what `free_bytes` hold, at least a page and at most the
-// model's context.
-int64_t affordable_kv_tokens(const Qwen2Config& config, int64_t bytes_per_token, int64_t free_bytes);
+// context.
+int64_t affordable_kv_tokens(int context_tokens, int64_t bytes_per_token, int64_t free_bytes);
+
+// Tokens of a piece on the CPU, where none were asked for.
+inline constexpr int kCpuPrefillChunk = 512;
 
 // Beyond the capacity asked for: sequences that share a partly filled page each hold a copy of it.
 inline constexpr int kSpareKvPages = 8;

@@ -18,19 +18,18 @@ static_assert(kDualChunkMultiple % kKvPageTokens == 0, "key chunks of Dual Chunk
 // KV that was kept before is then read again.
 constexpr int kNumericsVersion = 1;
 
-constexpr int kDefaultPrefillChunk = 512;
-
 BackendOptions completed(BackendOptions options, const ModelFile& model) {
   check_options(options);
   if (options.fp8)
     throw Error(ErrorCode::kInvalidArgument, "8-bit floats are for CUDA devices; leave out --fp8 on the CPU");
   if (options.n_threads == 0) options.n_threads = ThreadPool::default_size();
-  if (options.prefill_chunk_tokens == 0) options.prefill_chunk_tokens = kDefaultPrefillChunk;
+  if (options.prefill_chunk_tokens == 0) options.prefill_chunk_tokens = kCpuPrefillChunk;
+  options.max_context_tokens = context_within(options, model.config());
   if (options.kv_tokens == 0) {
     // The cache may take a quarter of what memory the weights leave.
     const auto types = kv_layer_types(model.weights(), options.kv_type);
-    options.kv_tokens = affordable_kv_tokens(model.config(), kv_bytes_per_token(model.config(), types),
-                                             available_memory_bytes() / 4);
+    options.kv_tokens = affordable_kv_tokens(
+        options.max_context_tokens, kv_bytes_per_token(model.config(), types), available_memory_bytes() / 4);
   }
   options.kv_tokens = (options.kv_tokens + kKvPageTokens - 1) / kKvPageTokens * kKvPageTokens;
   return options;

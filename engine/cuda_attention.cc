@@ -31,10 +31,11 @@ void CudaBackend::attend(int index, const Piece& piece, const CudaAttentionPlan&
     args.n_tasks = static_cast<int>(n);
     args.rows = rows;
     args.n_splits = splits(n, most_pages);
-    args.partial = args.n_splits == 1
-                       ? nullptr
-                       : partial_.at_least(cuda::attention_partial_floats(
-                             args.n_tasks, config_.num_key_value_heads, args.n_splits, rows, config_.head_dim));
+    args.partial =
+        args.n_splits == 1
+            ? nullptr
+            : partial_.at_least(cuda::attention_partial_floats(args.n_tasks, config_.num_key_value_heads,
+                                                               args.n_splits, rows, config_.head_dim));
     cuda::attention(args, stream_);
   };
   run(inputs.prefill, plan.prefill.size(), cuda::kPrefillRows, plan.prefill_pages);
@@ -54,8 +55,8 @@ cuda::PageLists CudaBackend::page_lists(const CudaAttentionPlan& plan) {
           .max_pages = static_cast<int32_t>(max_pages)};
 }
 
-// Gives the sparse tasks the pages that they read: all where a sampled query would lose more attention than it
-// may.
+// Gives the sparse tasks the pages that they read: all where a sampled query would lose more attention than
+// it may.
 void CudaBackend::choose_pages(int index, const cuda::AttentionArgs& attention, const Piece& piece,
                                const CudaAttentionPlan& plan, const AttentionInputs& inputs) {
   const SparsePrefill& options = options_.sparse_prefill;
@@ -81,8 +82,8 @@ void CudaBackend::choose_pages(int index, const cuda::AttentionArgs& attention, 
     args.log_sum_exp = log_sum_exp_.at_least(2 * rows);
     args.n_splits = splits(2, lists.max_pages);
     if (args.n_splits > 1)
-      args.partial = partial_.at_least(cuda::attention_partial_floats(2, n_kv_heads, args.n_splits,
-                                                                      cuda::kDecodeRows, config_.head_dim));
+      args.partial = partial_.at_least(
+          cuda::attention_partial_floats(2, n_kv_heads, args.n_splits, cuda::kDecodeRows, config_.head_dim));
     cuda::attention(args, stream_);
     float* recall = recall_.at_least(plan.sparse_parts.size() * static_cast<size_t>(n_kv_heads));
     cuda::fall_back(args.log_sum_exp, args.log_sum_exp + rows, n_kv_heads, cuda::kDecodeRows, group,

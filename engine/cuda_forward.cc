@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "engine/backend_options.h"
 #include "engine/memory.h"
-#include "kernels/reference/dequantize.h"
 
 namespace lectern {
 namespace {
@@ -17,10 +16,13 @@ namespace {
 constexpr int kNumericsVersion = 1;
 
 constexpr size_t kLeastPrefillChunk = 256, kMostPrefillChunk = 8192;
-// The pieces of the head's rows, whose logits are the largest buffer of all.
-constexpr int kHeadRows = 128;
 // Larger batches than this are worth their launches.
 constexpr int kMostGraphRows = 64;
+
+// Kernels may load four numbers at a time.
+size_t padded(size_t bytes) {
+  return (bytes + 15) / 16 * 16;
+}
 
 int64_t free_device_bytes() {
   size_t free = 0, total = 0;
@@ -40,11 +42,16 @@ size_t activation_bytes_per_token(const Qwen2Config& c) {
 }
 
 void check_supported(const ModelFile& model) {
-  const int d = model.config().head_dim;
-  if (d % 8 == 0 && d <= 256) return;
-  throw Error(ErrorCode::kUnsupported, model.path().string() + ": heads of " + std::to_string(d) +
-                                           " numbers cannot be read on a CUDA device, which takes multiples of "
-                                           "8 up to 256; --device cpu does");
+  const Qwen2Config& c = model.config();
+  const auto fail = [&](const std::string& what) {
+    throw Error(ErrorCode::kUnsupported, model.path().string() + ": " + what +
+                                             " cannot be computed on a CUDA device; --device cpu can");
+  };
+  if (c.head_dim % 8 != 0 || c.head_dim > 256)
+    fail("heads of " + std::to_string(c.head_dim) + " numbers (multiples of 8 up to 256 are taken)");
+  for (const int width :
+       {c.hidden_size, c.intermediate_size, c.moe_intermediate_size, c.shared_expert_intermediate_size})
+    if (width % 8 != 0) fail("a width of " + std::to_string(width) + " (multiples of 8 are taken)");
 }
 
 std::shared_ptr<const ModelFile> supported(std::shared_ptr<const ModelFile> model) {
@@ -75,13 +82,15 @@ CudaBackend::CudaBackend(std::shared_ptr<const ModelFile> model, int device, con
 
   if (options_.fp8) {
     if (compute_capability_ < 89) {
-      throw Error(ErrorCode::kUnsupported, device_name_ + " has no products of 8-bit floats, which begin with "
-                                                          "compute capability 8.9; leave out --fp8");
+      throw Error(ErrorCode::kUnsupported, device_name_ +
+                                               " has no products of 8-bit floats, which begin with "
+                                               "compute capability 8.9; leave out --fp8");
     }
     weights_.round_to_e4m3(stream_);
   }
   weights_.expand_within(static_cast<size_t>(free_device_bytes() / 3), stream_);
   if (weights_.largest_unexpanded() > 0) matmul_.reserve_expansion(weights_.largest_unexpanded());
+  options_.max_context_tokens = context_within(options_, config_);
   if (options_.prefill_chunk_tokens == 0) {
     options_.prefill_chunk_tokens = static_cast<int>(
         std::clamp(static_cast<size_t>(free_device_bytes()) / 8 / activation_bytes_per_token(config_),
@@ -92,10 +101,11 @@ CudaBackend::CudaBackend(std::shared_ptr<const ModelFile> model, int device, con
     return static_cast<size_t>(std::min<int64_t>(options_.prefill_chunk_tokens, options_.kv_tokens));
   };
   if (options_.kv_tokens == 0) {
-    reserve_buffers(static_cast<size_t>(
-        std::min(options_.prefill_chunk_tokens, std::max(config_.context_tokens(), kKvPageTokens))));
+    reserve_buffers(
+        static_cast<size_t>(std::min(options_.prefill_chunk_tokens, options_.max_context_tokens)));
     // What sparse prefill and other programs need stays free.
-    options_.kv_tokens = affordable_kv_tokens(config_, kv_bytes_per_token(), free_device_bytes() * 4 / 5);
+    options_.kv_tokens =
+        affordable_kv_tokens(options_.max_context_tokens, kv_bytes_per_token(), free_device_bytes() * 4 / 5);
   }
   options_.kv_tokens = (options_.kv_tokens + kKvPageTokens - 1) / kKvPageTokens * kKvPageTokens;
   reserve_buffers(most());
@@ -113,64 +123,16 @@ CudaBackend::~CudaBackend() {
 }
 
 std::string CudaBackend::describe() const {
-  return "CUDA, " + device_name_ + (options_.fp8 ? ", weights also in 8-bit floats" : weights_.expanded() ? ", weights also in bfloat16" : "");
+  return "CUDA, " + device_name_ +
+         (options_.fp8          ? ", weights also in 8-bit floats"
+          : weights_.expanded() ? ", weights also in bfloat16"
+                                : "");
 }
 
 std::string CudaBackend::numerics() const {
   return "cuda sm_" + std::to_string(compute_capability_) + (options_.fp8 ? " e4m3 " : " ") +
-         std::to_string(kNumericsVersion) +
-         sparse_numerics(options_.sparse_prefill, config_);
+         std::to_string(kNumericsVersion) + sparse_numerics(options_.sparse_prefill, config_);
 }
-
-// ---- Pages of the cache ----
-
-void CudaBackend::copy_kv(KvPageId from, KvPageId to, int) {
-  // Whole: what lies behind the positions that are wanted is written before it is read.
-  const SelectDevice select(device_.index);
-  const size_t bytes = layout_.page_bytes();
-  check_cuda(cudaMemcpyAsync(kv_.data() + static_cast<size_t>(to) * bytes,
-                             kv_.data() + static_cast<size_t>(from) * bytes, bytes, cudaMemcpyDeviceToDevice,
-                             stream_),
-             "copy a KV page");
-}
-
-void CudaBackend::export_kv(KvPageId page, int n, std::byte* out) {
-  const SelectDevice select(device_.index);
-  const size_t bytes = layout_.page_bytes();
-  if (staging_.size() < bytes) staging_ = PinnedMemory(bytes);
-  check_cuda(cudaMemcpyAsync(staging_.data(), kv_.data() + static_cast<size_t>(page) * bytes, bytes,
-                             cudaMemcpyDeviceToHost, stream_),
-             "copy a KV page");
-  stream_.synchronize();
-  layout_.gather(staging_.data(), n, out);
-}
-
-void CudaBackend::import_kv(KvPageId page, int n, const std::byte* in) {
-  const SelectDevice select(device_.index);
-  const size_t bytes = layout_.page_bytes();
-  if (staging_.size() < bytes) staging_ = PinnedMemory(bytes);
-  // Positions behind the first n are not in use when a page is imported.
-  std::memset(staging_.data(), 0, bytes);
-  layout_.scatter(in, n, staging_.data());
-  check_cuda(cudaMemcpyAsync(kv_.data() + static_cast<size_t>(page) * bytes, staging_.data(), bytes,
-                             cudaMemcpyHostToDevice, stream_),
-             "copy a KV page");
-  stream_.synchronize();
-}
-
-cuda::KvLayer CudaBackend::kv_layer(int index) const {
-  const auto side = [](const KvLayout::Blocks& blocks) {
-    return cuda::KvSide{blocks.type, blocks.offset, blocks.bytes};
-  };
-  return {.pages = kv_.data(),
-          .page_bytes = layout_.page_bytes(),
-          .k = side(layout_.keys(index)),
-          .v = side(layout_.values(index)),
-          .n_kv_heads = config_.num_key_value_heads,
-          .head_dim = config_.head_dim};
-}
-
-// ---- A pass ----
 
 // For pieces of up to n rows, all at once, so that no pass runs out of memory half way.
 void CudaBackend::reserve_buffers(size_t n) {
@@ -188,8 +150,9 @@ void CudaBackend::reserve_buffers(size_t n) {
   not_finite_.at_least(1);
   logits_.at_least(u(kHeadRows) * u(c.vocab_size));
   const size_t slots = n * u(c.num_experts_per_tok);
-  const size_t width = std::max({n * u(c.architecture == Architecture::kQwen2Moe ? 0 : c.intermediate_size),
-                                 n * u(c.shared_expert_intermediate_size), slots * u(c.moe_intermediate_size)});
+  const size_t width =
+      std::max({n * u(c.architecture == Architecture::kQwen2Moe ? 0 : c.intermediate_size),
+                n * u(c.shared_expert_intermediate_size), slots * u(c.moe_intermediate_size)});
   if (options_.fp8) {
     const int widest = std::max({c.hidden_size, c.q_size(), c.intermediate_size, c.moe_intermediate_size,
                                  c.shared_expert_intermediate_size});
@@ -236,7 +199,9 @@ CudaBackend::Piece CudaBackend::upload(const CudaPiecePlan& plan, std::span<cons
     size_t bytes;
   };
   std::vector<Part> parts;
-  const auto add = [&](const auto& values) { parts.push_back({values.data(), values.size() * sizeof(values[0])}); };
+  const auto add = [&](const auto& values) {
+    parts.push_back({values.data(), values.size() * sizeof(values[0])});
+  };
   add(plan.tokens);
   add(plan.positions);
   add(plan.pages);
@@ -250,13 +215,13 @@ CudaBackend::Piece CudaBackend::upload(const CudaPiecePlan& plan, std::span<cons
   }
   add(plan.page_tables);
   size_t total = 0;
-  for (const Part& part : parts) total += part.bytes;
+  for (const Part& part : parts) total += padded(part.bytes);
   if (staging_.size() < total) staging_ = PinnedMemory(2 * total);
   if (inputs_.size() < total / sizeof(int32_t)) inputs_.at_least(2 * total / sizeof(int32_t));
   std::byte* at = staging_.data();
   for (const Part& part : parts) {
     if (part.bytes > 0) std::memcpy(at, part.from, part.bytes);
-    at += part.bytes;
+    at += padded(part.bytes);
   }
   check_cuda(cudaMemcpyAsync(inputs_.data(), staging_.data(), total, cudaMemcpyHostToDevice, stream_),
              "copy the inputs");
@@ -265,7 +230,7 @@ CudaBackend::Piece CudaBackend::upload(const CudaPiecePlan& plan, std::span<cons
   size_t i = 0;
   const auto ints = [&] {
     const int32_t* part = next;
-    next += parts[i++].bytes / sizeof(int32_t);
+    next += padded(parts[i++].bytes) / sizeof(int32_t);
     return part;
   };
   const auto tasks = [&] { return reinterpret_cast<const cuda::AttentionTask*>(ints()); };
@@ -310,21 +275,17 @@ int CudaBackend::generation() const {
 // pass is captured and played from then on.
 bool CudaBackend::run_as_graph(const Piece& piece, const CancelToken& cancel) {
   const CudaPiecePlan& plan = *piece.plan;
-  if (plan.n > kMostGraphRows || !plan.attention.prefill.empty() || !plan.attention.sparse.empty() || !plan.last_attention.prefill.empty() ||
-      plan.wanted.size() > static_cast<size_t>(kHeadRows) || tap_ ||
+  if (plan.n > kMostGraphRows || !plan.attention.prefill.empty() || !plan.attention.sparse.empty() ||
+      !plan.last_attention.prefill.empty() || plan.wanted.size() > static_cast<size_t>(kHeadRows) || tap_ ||
       config_.architecture == Architecture::kQwen2Moe) {
     return false;
   }
   const auto size = [](const auto& values) { return static_cast<int>(values.size()); };
   const auto &decode = plan.attention.decode, &last = plan.last_attention.decode;
-  const GraphKey key = {plan.n,
-                        size(plan.wanted),
-                        piece.n_labels,
-                        plan.n_query_kinds,
-                        size(decode),
-                        splits(decode.size(), plan.attention.decode_pages),
-                        size(last),
-                        splits(last.size(), plan.last_attention.decode_pages)};
+  const GraphKey key = {plan.n,         size(plan.wanted),
+                        piece.n_labels, plan.n_query_kinds,
+                        size(decode),   splits(decode.size(), plan.attention.decode_pages),
+                        size(last),     splits(last.size(), plan.last_attention.decode_pages)};
   const auto [found, first] = graphs_.try_emplace(key);
   Graph& graph = found->second;
   if (first) return false;  // makes every buffer as large as it must be
@@ -427,84 +388,12 @@ void CudaBackend::keep_wanted(Piece& piece) {
                     kept_residual_.data(), stream_);
   for (int kind = 0; kind < piece.plan->n_query_kinds; ++kind) {
     __half* kept = kept_q_.data() + static_cast<size_t>(kind) * static_cast<size_t>(n) * q_size;
-    cuda::gather_rows(piece.q[kind], piece.wanted, n, static_cast<int64_t>(q_size * sizeof(__half)), kept, stream_);
+    cuda::gather_rows(piece.q[kind], piece.wanted, n, static_cast<int64_t>(q_size * sizeof(__half)), kept,
+                      stream_);
     piece.q[kind] = kept;
   }
   piece.residual = kept_residual_.data();
   piece.n = n;
-}
-
-// The logits of the wanted rows [begin, begin + n) into logits_.
-void CudaBackend::head(const Piece& piece, int begin, int n) {
-  if (n == 0) return;
-  const float* rows = piece.residual + static_cast<size_t>(begin) * static_cast<size_t>(config_.hidden_size);
-  cuda::check_finite(rows, int64_t{n} * config_.hidden_size, not_finite_.data(), stream_);
-  cuda::rmsnorm(rows, weights_.norm(), n, config_.hidden_size, config_.rms_norm_eps, normed_.data(), stream_);
-  if (piece.n_labels > 0) {
-    matmul_.run_rows(weights_.head(), piece.labels, piece.n_labels, normed_.data(), n, logits_.data());
-  } else {
-    matmul_.run(weights_.head(), normed_.data(), n, {.f32 = logits_.data(), .stride = config_.vocab_size});
-  }
-}
-
-// Waits for the piece; its logits as rows of `logits`. `computed`: those of all rows are in logits_ already.
-void CudaBackend::download(const Piece& piece, bool computed, float* logits) {
-  const auto columns = static_cast<size_t>(piece.n_labels > 0 ? piece.n_labels : config_.vocab_size);
-  const auto n_wanted = static_cast<int>(piece.plan->wanted.size());
-  const size_t flag_at = static_cast<size_t>(std::min(n_wanted, kHeadRows)) * columns * sizeof(float);
-  if (staging_.size() < flag_at + sizeof(int32_t)) {
-    stream_.synchronize();  // the inputs may still be on their way
-    staging_ = PinnedMemory(flag_at + sizeof(int32_t));
-  }
-  if (n_wanted == 0 && piece.plan->n > 0) {
-    // The last row has seen all the others.
-    cuda::check_finite(residual_.data() + static_cast<size_t>(piece.plan->n - 1) * static_cast<size_t>(config_.hidden_size),
-                       config_.hidden_size, not_finite_.data(), stream_);
-  }
-  for (int begin = 0; begin == 0 || begin < n_wanted; begin += kHeadRows) {
-    const int n = std::min(kHeadRows, n_wanted - begin);
-    if (!computed) {
-      head(piece, begin, n);
-      if (begin == 0) tap_norm(n);
-    }
-    const size_t bytes = static_cast<size_t>(n) * columns * sizeof(float);
-    check_cuda(cudaMemcpyAsync(staging_.data(), logits_.data(), bytes, cudaMemcpyDeviceToHost, stream_),
-               "copy the logits");
-    check_cuda(cudaMemcpyAsync(staging_.data() + flag_at, not_finite_.data(), sizeof(int32_t),
-                               cudaMemcpyDeviceToHost, stream_),
-               "copy a flag");
-    stream_.synchronize();
-    int32_t not_finite = 0;
-    std::memcpy(&not_finite, staging_.data() + flag_at, sizeof(not_finite));
-    if (not_finite != 0) {
-      throw Error(ErrorCode::kCorrupt, weights_.model().path().string() +
-                                           ": gives numbers that are not finite; the file is damaged or needs a "
-                                           "higher precision");
-    }
-    if (bytes > 0) std::memcpy(logits + static_cast<size_t>(begin) * columns, staging_.data(), bytes);
-  }
-}
-
-void CudaBackend::tap(std::string_view stage, int layer, const float* values, int n) {
-  if (!tap_) return;
-  std::vector<float> host(static_cast<size_t>(n) * static_cast<size_t>(config_.hidden_size));
-  check_cuda(cudaMemcpyAsync(host.data(), values, host.size() * sizeof(float), cudaMemcpyDeviceToHost, stream_),
-             "copy activations");
-  stream_.synchronize();
-  tap_(stage, layer, host, n);
-}
-
-// The final norm, of which only bfloat16 exist.
-void CudaBackend::tap_norm(int n) {
-  if (!tap_ || n == 0) return;
-  std::vector<uint16_t> bits(static_cast<size_t>(n) * static_cast<size_t>(config_.hidden_size));
-  check_cuda(cudaMemcpyAsync(bits.data(), normed_.data(), bits.size() * sizeof(uint16_t), cudaMemcpyDeviceToHost,
-                             stream_),
-             "copy activations");
-  stream_.synchronize();
-  std::vector<float> host(bits.size());
-  std::transform(bits.begin(), bits.end(), host.begin(), bf16_to_float);
-  tap_("norm", config_.num_hidden_layers, host, n);
 }
 
 }  // namespace lectern

@@ -30,7 +30,9 @@ class CudaBackend final : public Backend {
   KvPagePool& kv_pages() override { return *pool_; }
   void copy_kv(KvPageId from, KvPageId to, int n) override;
   const std::vector<KvLayerTypes>& kv_types() const override { return layout_.types(); }
-  int64_t kv_bytes_per_token() const override { return lectern::kv_bytes_per_token(config_, layout_.types()); }
+  int64_t kv_bytes_per_token() const override {
+    return lectern::kv_bytes_per_token(config_, layout_.types());
+  }
   void export_kv(KvPageId page, int n, std::byte* out) override;
   void import_kv(KvPageId page, int n, const std::byte* in) override;
   std::string numerics() const override;
@@ -40,6 +42,9 @@ class CudaBackend final : public Backend {
   void set_sparse_tap(SparseTap tap) override { sparse_tap_ = std::move(tap); }
 
  private:
+  // Rows whose logits are computed at a time: they are the largest buffer of all.
+  static constexpr int kHeadRows = 128;
+
   // Makes a device the current one of the thread before anything is allocated on it.
   struct SelectDevice {
     explicit SelectDevice(int index);
@@ -78,8 +83,8 @@ class CudaBackend final : public Backend {
   // Blocks of attention over the tasks at `tasks`.
   cuda::AttentionArgs attention_args(int index, const Piece& piece) const;
   void attend(int index, const Piece& piece, const CudaAttentionPlan& plan, const AttentionInputs& inputs);
-  void choose_pages(int index, const cuda::AttentionArgs& args, const Piece& piece, const CudaAttentionPlan& plan,
-                    const AttentionInputs& inputs);
+  void choose_pages(int index, const cuda::AttentionArgs& args, const Piece& piece,
+                    const CudaAttentionPlan& plan, const AttentionInputs& inputs);
   void report_sparse(int index, const CudaAttentionPlan& plan);
   int splits(size_t n_tasks, int most_pages) const;
   cuda::PageLists page_lists(const CudaAttentionPlan& plan);

@@ -43,8 +43,8 @@ void CudaMatmul::forget_plans() {
   plans_.clear();
 }
 
-// cuBLAS counts in columns: row-major y[n, rows] is its [rows, n], and y = x W^T its y = op(W) x with W stored
-// as [cols, rows] and transposed.
+// cuBLAS counts in columns: row-major y[n, rows] is its [rows, n], and y = x W^T its y = op(W) x with W
+// stored as [cols, rows] and transposed.
 const CudaMatmul::Plan& CudaMatmul::plan(const Shape& shape) {
   if (const auto found = plans_.find(shape); found != plans_.end()) return found->second;
   if (plans_.size() >= kMaxPlans) forget_plans();
@@ -52,14 +52,15 @@ const CudaMatmul::Plan& CudaMatmul::plan(const Shape& shape) {
   Plan plan;
   check_blas(cublasLtMatmulDescCreate(&plan.desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describe a product");
   const cublasOperation_t transposed = CUBLAS_OP_T;
-  check_blas(cublasLtMatmulDescSetAttribute(plan.desc, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
-                                            sizeof(transposed)),
-             "describe a product");
+  check_blas(
+      cublasLtMatmulDescSetAttribute(plan.desc, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof(transposed)),
+      "describe a product");
   if (e4m3) {
     // A scale for each row of W and for each token (cuBLAS manual, "Outer vector scaling for FP8").
     const cublasLtMatmulMatrixScale_t mode = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
     for (const auto attribute : {CUBLASLT_MATMUL_DESC_A_SCALE_MODE, CUBLASLT_MATMUL_DESC_B_SCALE_MODE})
-      check_blas(cublasLtMatmulDescSetAttribute(plan.desc, attribute, &mode, sizeof(mode)), "scale a product");
+      check_blas(cublasLtMatmulDescSetAttribute(plan.desc, attribute, &mode, sizeof(mode)),
+                 "scale a product");
   }
   const cudaDataType_t type = e4m3 ? CUDA_R_8F_E4M3 : CUDA_R_16BF;
   const auto u = [](int size) { return static_cast<uint64_t>(size); };
@@ -74,8 +75,8 @@ const CudaMatmul::Plan& CudaMatmul::plan(const Shape& shape) {
                                        sizeof(workspace_bytes));
   cublasLtMatmulHeuristicResult_t result = {};
   int n_results = 0;
-  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(blas_, plan.desc, plan.w, plan.x, plan.y, plan.y,
-                                                               preference, 1, &result, &n_results);
+  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(blas_, plan.desc, plan.w, plan.x, plan.y,
+                                                               plan.y, preference, 1, &result, &n_results);
   cublasLtMatmulPreferenceDestroy(preference);
   check_blas(status == CUBLAS_STATUS_SUCCESS && n_results == 0 ? CUBLAS_STATUS_NOT_SUPPORTED : status,
              "multiply matrices of this shape");
@@ -116,9 +117,11 @@ void CudaMatmul::run(const CudaMatrix& w, const __nv_bfloat16* x, int n, const P
   const Plan& p = plan({w.rows, w.cols, n, y.stride, y.f32 != nullptr, w.e4m3 != nullptr});
   if (w.e4m3 != nullptr) {
     const float* scales[] = {w.scales, x_scales_.data()};
-    check_blas(cublasLtMatmulDescSetAttribute(p.desc, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &scales[0], sizeof(void*)),
+    check_blas(cublasLtMatmulDescSetAttribute(p.desc, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &scales[0],
+                                              sizeof(void*)),
                "scale a product");
-    check_blas(cublasLtMatmulDescSetAttribute(p.desc, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &scales[1], sizeof(void*)),
+    check_blas(cublasLtMatmulDescSetAttribute(p.desc, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &scales[1],
+                                              sizeof(void*)),
                "scale a product");
   }
   const float alpha = 1.0f, beta = y.accumulate ? 1.0f : 0.0f;

@@ -19,10 +19,10 @@ namespace lectern {
 struct CudaMatrix {
   DType dtype = DType::kF32;
   int rows = 0, cols = 0;
-  const std::byte* data = nullptr;        // as in the file
-  const __nv_bfloat16* bf16 = nullptr;    // expanded, where there is memory to keep it so
-  const uint8_t* e4m3 = nullptr;          // BackendOptions::fp8, with the scale of each row in `scales`
-  const float* scales = nullptr;          // [rows]
+  const std::byte* data = nullptr;      // as in the file
+  const __nv_bfloat16* bf16 = nullptr;  // expanded, where there is memory to keep it so
+  const uint8_t* e4m3 = nullptr;        // BackendOptions::fp8, with the scale of each row in `scales`
+  const float* scales = nullptr;        // [rows]
 };
 
 // Where a product goes: floats, or bfloat16 that the next product reads.
@@ -43,7 +43,8 @@ class CudaMatmul {
   // y[n, w.rows] (+)= x[n, w.cols] W^T
   void run(const CudaMatrix& w, const __nv_bfloat16* x, int n, const ProductRows& y);
   // y[n, n_rows] = x W[rows]^T for some rows of W, by their numbers on the device.
-  void run_rows(const CudaMatrix& w, const int32_t* rows, int n_rows, const __nv_bfloat16* x, int n, float* y);
+  void run_rows(const CudaMatrix& w, const int32_t* rows, int n_rows, const __nv_bfloat16* x, int n,
+                float* y);
   // Room for the expanded form of the largest matrix that has none of its own; before the first run.
   void reserve_expansion(size_t elements) { expanded_.at_least(elements); }
   // Room for n rows of 8-bit activations; before the first run.
@@ -59,7 +60,8 @@ class CudaMatmul {
     cublasLtMatrixLayout_t w = nullptr, x = nullptr, y = nullptr;
     cublasLtMatmulAlgo_t algo = {};
   };
-  using Shape = std::tuple<int, int, int, int64_t, bool, bool>;  // rows, cols, n, stride, floats out, 8 bits in
+  using Shape =
+      std::tuple<int, int, int, int64_t, bool, bool>;  // rows, cols, n, stride, floats out, 8 bits in
 
   const Plan& plan(const Shape& shape);
   void forget_plans();

@@ -75,10 +75,9 @@ class Planner {
 
 // The longest first, so that no multiprocessor is left alone with a long one at the end.
 void sort_by_work(CudaAttentionPlan& plan) {
-  std::stable_sort(plan.prefill.begin(), plan.prefill.end(),
-                   [](const cuda::AttentionTask& a, const cuda::AttentionTask& b) {
-                     return pages_of(a) > pages_of(b);
-                   });
+  std::stable_sort(
+      plan.prefill.begin(), plan.prefill.end(),
+      [](const cuda::AttentionTask& a, const cuda::AttentionTask& b) { return pages_of(a) > pages_of(b); });
 }
 
 }  // namespace

@@ -41,8 +41,8 @@ struct CudaPiecePlan {
 
 CudaPiecePlan plan_piece(const BatchPiece& piece, const Qwen2Config& config, const SparsePrefill& sparse);
 
-// Among how many blocks the pages of each task are shared out, so that the device's multiprocessors have work:
-// a power of two, at most one for two pages.
+// Among how many blocks the pages of each task are shared out, so that the device's multiprocessors have
+// work: a power of two, at most one for two pages.
 int attention_splits(int n_tasks, int n_kv_heads, int most_pages, int n_multiprocessors);
 
 }  // namespace lectern

@@ -177,7 +177,9 @@ std::vector<CudaMatrix*> CudaWeights::matrices() {
 void CudaWeights::round_to_e4m3(cudaStream_t stream) {
   // The head stays as it is: its logits are the result.
   const auto fits = [&](const CudaMatrix& m) { return m.rows % 16 == 0 && m.cols % 16 == 0 && &m != &head_; };
-  const auto elements = [](const CudaMatrix& m) { return static_cast<size_t>(m.rows) * static_cast<size_t>(m.cols); };
+  const auto elements = [](const CudaMatrix& m) {
+    return static_cast<size_t>(m.rows) * static_cast<size_t>(m.cols);
+  };
   size_t total = 0, largest = 0;
   for (const CudaMatrix* m : matrices()) {
     if (!fits(*m)) continue;
@@ -208,7 +210,8 @@ void CudaWeights::round_to_e4m3(cudaStream_t stream) {
 void CudaWeights::expand_within(size_t bytes, cudaStream_t stream) {
   size_t total = 0;
   for (const CudaMatrix* m : matrices())
-    if (m->bf16 == nullptr && m->e4m3 == nullptr) total += aligned(size_t{2} * static_cast<size_t>(m->rows) * static_cast<size_t>(m->cols));
+    if (m->bf16 == nullptr && m->e4m3 == nullptr)
+      total += aligned(size_t{2} * static_cast<size_t>(m->rows) * static_cast<size_t>(m->cols));
   if (total == 0 || total > bytes) return;
   expanded_ = DeviceMemory(total, "the expanded weights");
   std::byte* next = expanded_.data();
@@ -225,7 +228,8 @@ void CudaWeights::expand_within(size_t bytes, cudaStream_t stream) {
 size_t CudaWeights::largest_unexpanded() const {
   size_t largest = 0;
   for (const CudaMatrix* m : const_cast<CudaWeights*>(this)->matrices())
-    if (m->bf16 == nullptr && m->e4m3 == nullptr) largest = std::max(largest, static_cast<size_t>(m->rows) * static_cast<size_t>(m->cols));
+    if (m->bf16 == nullptr && m->e4m3 == nullptr)
+      largest = std::max(largest, static_cast<size_t>(m->rows) * static_cast<size_t>(m->cols));
   return largest;
 }
 

@@ -36,17 +36,22 @@ struct Engine::Impl {
   }
 
   int context_tokens() const {
-    return static_cast<int>(std::min<int64_t>(file->config().context_tokens(), backend->options().kv_tokens));
+    const BackendOptions& options = backend->options();
+    return static_cast<int>(std::min<int64_t>(options.max_context_tokens, options.kv_tokens));
   }
 
   void check_fits(size_t n_tokens, const std::string& what) const {
     if (n_tokens <= static_cast<size_t>(context_tokens())) return;
-    const bool cache_is_smaller = context_tokens() < file->config().context_tokens();
-    throw Error(ErrorCode::kResourceExhausted,
-                what + " are " + std::to_string(n_tokens) + " tokens, " +
-                    (cache_is_smaller ? "the KV cache holds " : "the model's context is ") +
-                    std::to_string(context_tokens()) + "; shorten the text" +
-                    (cache_is_smaller ? " or raise the cache's capacity" : ""));
+    const int limit = backend->options().max_context_tokens;
+    const bool cache_is_smaller = context_tokens() < limit, limited = limit < file->config().context_tokens();
+    throw Error(ErrorCode::kResourceExhausted, what + " are " + std::to_string(n_tokens) + " tokens, " +
+                                                   (cache_is_smaller ? "the KV cache holds "
+                                                    : limited        ? "the context is limited to "
+                                                                     : "the model's context is ") +
+                                                   std::to_string(context_tokens()) + "; shorten the text" +
+                                                   (cache_is_smaller ? " or raise the cache's capacity"
+                                                    : limited        ? " or raise the limit"
+                                                                     : ""));
   }
 
   // One bad id would fail the forward pass of all that are in it.
@@ -60,13 +65,19 @@ struct Engine::Impl {
 
   // Gives `on_text` what comes out of the ticket, to its end. Of a request that was cancelled meanwhile: the
   // tokens whose text has been given.
-  static std::optional<int> deliver(Ticket& ticket, const TextCallback& on_text, const CancelToken& cancel) {
+  static std::optional<int> deliver(Ticket& ticket, const TextCallback& on_text,
+                                    const std::function<void(int)>& on_prompt_read,
+                                    const CancelToken& cancel) {
     int n_shown = 0;
     bool stopped = false;
     try {
       while (const auto text = ticket.next()) {
         stopped |= cancel.cancelled();
         if (stopped) continue;
+        if (text->n_prompt_tokens > 0) {
+          on_prompt_read(text->n_prompt_tokens);
+          continue;
+        }
         n_shown = text->n_tokens;
         stopped = !on_text(text->text) || cancel.cancelled();
         if (stopped) ticket.withdraw();
@@ -144,6 +155,10 @@ std::string Engine::describe() const {
          impl_->backend->describe() + ", context of " + std::to_string(context_tokens()) + " tokens";
 }
 
+bool Engine::is_kept(std::span<const int32_t> tokens) const {
+  return impl_->store && impl_->store->contains(tokens);
+}
+
 GenerateResult Engine::generate(const GenerateRequest& request, const TextCallback& on_text,
                                 const CancelToken& cancel) {
   validate(request.sampling);
@@ -160,12 +175,13 @@ GenerateResult Engine::generate(const GenerateRequest& request, const TextCallba
 
   const auto ticket = std::make_shared<Ticket>();
   Generation::Sink sink;
-  if (on_text) sink = [&](std::string text, int n_tokens) { ticket->push(std::move(text), n_tokens); };
+  if (on_text) sink.text = [&](std::string text, int n_tokens) { ticket->push({std::move(text), n_tokens}); };
+  if (request.on_prompt_read) sink.prompt_read = [&](int n) { ticket->push({.n_prompt_tokens = n}); };
   Generation generation({impl_->backend->kv_pages(), impl_->cache, impl_->tokenizer,
                          impl_->chat_template.stop_tokens(), impl_->context_tokens()},
                         request, std::move(sink));
   impl_->thread.submit(generation, cancel, ticket);
-  const std::optional<int> n_shown = impl_->deliver(*ticket, on_text, cancel);
+  const std::optional<int> n_shown = impl_->deliver(*ticket, on_text, request.on_prompt_read, cancel);
   return generation.take_result(n_shown);
 }
 

@@ -34,6 +34,9 @@ struct GenerateRequest {
   // none. The result is the same, it only comes faster.
   int max_draft_tokens = 8;
   int keep_prefix_tokens = 0;  // as in ScoreItem
+  // Of the prompt so many tokens have been read: after every step, on the thread that called generate(). May
+  // be empty.
+  std::function<void(int n_tokens)> on_prompt_read;
   Priority priority = Priority::kInteractive;
 };
 
@@ -44,12 +47,15 @@ struct GenerateResult {
   std::vector<int32_t> tokens;
   FinishReason finish_reason = FinishReason::kStop;
   int prompt_tokens = 0;
-  int cached_prompt_tokens = 0;  // found in the KV cache from earlier requests
+  int cached_prompt_tokens = 0;  // found in the KV cache, or on disk, from earlier requests
   int new_tokens = 0;
   int draft_tokens = 0;           // guessed
   int accepted_draft_tokens = 0;  // of them, right
   double prefill_seconds = 0;
   double decode_seconds = 0;
+  // Why the KV that was kept of the prompt's beginning could not be used, or could not be kept now. The
+  // result is the same.
+  std::string kept_problem;
 };
 
 // Receives text as it comes, always whole UTF-8 sequences; false stops the generation
@@ -91,8 +97,13 @@ class Engine {
   const ChatTemplate& chat_template() const;
   const ModelFile& model_file() const;
   std::string describe() const;
-  // Positions that fit: the smaller of the model's context and the KV cache.
+  // Positions that fit: the smallest of the model's context, BackendOptions::max_context_tokens and the KV
+  // cache.
   int context_tokens() const;
+
+  // Whether the KV of exactly these tokens, the beginning of a prompt, lies in Options::kv_store. It is
+  // verified only when it is read.
+  bool is_kept(std::span<const int32_t> tokens) const;
 
   // The KV of the longest prefix shared with an earlier request is reused. Throws Error(kResourceExhausted)
   // when the prompt and one new token do not fit the context (nothing is cut silently), or when too many

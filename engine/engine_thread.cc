@@ -17,9 +17,9 @@ void Ticket::rethrow() {
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
-void Ticket::push(std::string text, int n_tokens) {
+void Ticket::push(Text text) {
   const std::lock_guard lock(mutex_);
-  texts_.push_back({std::move(text), n_tokens});
+  texts_.push_back(std::move(text));
   changed_.notify_one();
 }
 

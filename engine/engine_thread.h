@@ -22,7 +22,8 @@ class Ticket {
  public:
   struct Text {
     std::string text;
-    int n_tokens;  // of which all text so far is
+    int n_tokens = 0;         // of which all text so far is
+    int n_prompt_tokens = 0;  // have been read; above 0 there is no text
   };
 
   // The caller: the next text, waiting for it; none when the engine thread has let go of the task.
@@ -35,7 +36,7 @@ class Ticket {
   void rethrow();
 
   // The engine thread.
-  void push(std::string text, int n_tokens);
+  void push(Text text);
 
  private:
   friend class EngineThread;

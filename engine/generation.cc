@@ -51,6 +51,8 @@ void Generation::guess(Reading& reading, int most) {
 }
 
 void Generation::take(Reading&, int, int n_rows, std::span<float> logits) {
+  if (!has_logits_ && sink_.prompt_read)
+    sink_.prompt_read(std::min(reading_.length(), result_.prompt_tokens));
   if (n_rows == 0) return;
   if (!has_logits_) {
     has_logits_ = true;
@@ -147,7 +149,7 @@ void Generation::drop_guesses() {
 void Generation::show(std::string text) {
   if (text.empty()) return;
   result_.text += text;
-  if (sink_) sink_(std::move(text), static_cast<int>(result_.tokens.size()));
+  if (sink_.text) sink_.text(std::move(text), static_cast<int>(result_.tokens.size()));
 }
 
 bool Generation::is_stop(int32_t token) const {
@@ -172,6 +174,7 @@ void Generation::end() {
   const auto in_cache = static_cast<size_t>(reading_.length());
   if (const auto kept = static_cast<size_t>(request_.keep_prefix_tokens); kept <= in_cache) {
     model_.cache.store(std::span(tokens_).first(kept), reading_.sequence.pages());
+    result_.kept_problem = model_.cache.take_kept_problem(std::span(tokens_).first(kept));
   }
   model_.cache.keep(std::span(tokens_).first(in_cache), std::move(reading_.sequence));
 }

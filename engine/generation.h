@@ -26,8 +26,11 @@ class Generation final : public Task {
     std::span<const int32_t> stop_tokens;
     int context_tokens;
   };
-  // Receives text on the engine thread as it comes, and of how many tokens all text so far is. May be empty.
-  using Sink = std::function<void(std::string text, int n_tokens)>;
+  // Called on the engine thread. Each may be empty.
+  struct Sink {
+    std::function<void(std::string text, int n_tokens)> text;  // as it comes, and of how many tokens all is
+    std::function<void(int n_tokens)> prompt_read;             // so many tokens of the prompt have been read
+  };
 
   // `request` outlives the generation; the prompt is not empty. Any thread.
   Generation(const Model& model, const GenerateRequest& request, Sink sink);

@@ -6,10 +6,12 @@
 #include <chrono>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "engine/memory.h"
 
 namespace lectern {
 namespace {
@@ -18,6 +20,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kExtension = ".kv";
 constexpr size_t kHashDigits = 64;
+// Beginnings whose problems nobody asks for.
+constexpr size_t kMaxProblems = 64;
 // A temporary file this old belongs to a process that was killed.
 constexpr std::chrono::hours kAbandoned{1};
 
@@ -63,6 +67,19 @@ std::vector<StoredFile> list_files(const fs::path& folder) {
 
 }  // namespace
 
+KvStoreUse kv_store_use(const fs::path& folder) {
+  KvStoreUse use;
+  for (const StoredFile& file : list_files(folder)) {
+    ++use.files;
+    use.bytes += file.bytes;
+  }
+  return use;
+}
+
+void clear_kv_store(const fs::path& folder) {
+  for (const StoredFile& file : list_files(folder)) remove_quietly(file.path);
+}
+
 KvStore::KvStore(const KvStoreOptions& options, Backend& backend, const ModelFingerprint& model)
     : options_(options), backend_(backend), geometry_(kv_geometry(backend, model)) {
   std::error_code error;
@@ -86,7 +103,7 @@ fs::path KvStore::path_of(std::span<const int32_t> tokens) const {
 
 bool KvStore::contains(std::span<const int32_t> tokens) const {
   std::error_code error;
-  return fs::is_regular_file(path_of(tokens), error);
+  return is_worthwhile(tokens) && fs::is_regular_file(path_of(tokens), error);
 }
 
 bool KvStore::load(std::span<const int32_t> tokens, std::span<const KvPageId> pages) {
@@ -105,12 +122,17 @@ bool KvStore::load(std::span<const int32_t> tokens, std::span<const KvPageId> pa
       remove_quietly(path);
       ++stats_.damaged;
     }
+    // The remedy that the error names is what happens.
+    const std::string why = std::string(error.what()).substr(0, std::string_view(error.what()).find(';'));
+    if (error.code() != ErrorCode::kNotFound)
+      note_problem(path, "what was kept of this text could not be used, it was read again (" + why + ")");
     ++stats_.misses;
     return false;
   }
 }
 
 void KvStore::store(std::span<const int32_t> tokens, std::span<const KvPageId> pages) {
+  if (!is_worthwhile(tokens)) return;
   const fs::path path = path_of(tokens);
   std::error_code error;
   if (fs::is_regular_file(path, error)) {
@@ -118,15 +140,29 @@ void KvStore::store(std::span<const int32_t> tokens, std::span<const KvPageId> p
     return;
   }
   try {
-    if (!make_room(kv_snapshot_bytes(geometry_, tokens.size()))) {
-      ++stats_.not_written;
-      return;
+    if (const uint64_t bytes = kv_snapshot_bytes(geometry_, tokens.size()); !make_room(bytes)) {
+      throw Error(ErrorCode::kResourceExhausted, "it takes " + describe_bytes(static_cast<double>(bytes)) +
+                                                     ", and all kept texts together may have " +
+                                                     describe_bytes(static_cast<double>(options_.max_bytes)));
     }
     write_kv_snapshot(path, geometry_, backend_, tokens, pages);
     ++stats_.written;
-  } catch (const Error&) {
+  } catch (const Error& failed) {
+    note_problem(path, "this text cannot be kept: " + std::string(failed.what()));
     ++stats_.not_written;
   }
+}
+
+std::string KvStore::take_problem(std::span<const int32_t> tokens) {
+  if (problems_.empty()) return {};
+  const auto entry = problems_.extract(path_of(tokens));
+  return entry.empty() ? std::string() : std::move(entry.mapped());
+}
+
+// A load that failed is told rather than the store after it, which then was no better.
+void KvStore::note_problem(const fs::path& path, std::string problem) {
+  if (problems_.size() == kMaxProblems) problems_.erase(problems_.begin());
+  problems_.emplace(path, std::move(problem));
 }
 
 // Deletes what was unused for longest until `bytes` more fit; false when they never will.

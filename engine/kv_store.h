@@ -5,12 +5,14 @@
 // deleted and counts as not there; what cannot be written is not kept. Neither is an error.
 //
 // The folder holds what the documents say, in a form that can be turned back into text: it is readable by its
-// owner only. Not thread-safe; the backend must outlive the store.
+// owner only. Not thread-safe, but for contains(); the backend must outlive the store.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
+#include <string>
 
 #include "engine/backend.h"
 #include "engine/kv_snapshot.h"
@@ -20,7 +22,18 @@ namespace lectern {
 struct KvStoreOptions {
   std::filesystem::path folder;            // made when it is not there; empty: no store
   uint64_t max_bytes = uint64_t{4} << 30;  // of all files; those unused for longest go first
+  int min_tokens = 0;                      // shorter beginnings are not kept
 };
+
+struct KvStoreUse {
+  int64_t files = 0;
+  uint64_t bytes = 0;
+};
+
+// What a folder's snapshots take on disk; nothing of a folder that is not there.
+KvStoreUse kv_store_use(const std::filesystem::path& folder);
+// Deletes them, and nothing else in the folder.
+void clear_kv_store(const std::filesystem::path& folder);
 
 class KvStore {
  public:
@@ -41,15 +54,24 @@ class KvStore {
   // Writes the KV of `tokens`, which `pages` begin with, unless it is there.
   void store(std::span<const int32_t> tokens, std::span<const KvPageId> pages);
 
+  // Why the newest load of exactly these tokens failed although a file was there, or why they could not be
+  // stored; told once, "" when nothing went wrong.
+  std::string take_problem(std::span<const int32_t> tokens);
+
   const Stats& stats() const { return stats_; }
 
  private:
   std::filesystem::path path_of(std::span<const int32_t> tokens) const;
   bool make_room(uint64_t bytes);
+  bool is_worthwhile(std::span<const int32_t> tokens) const {
+    return tokens.size() >= static_cast<size_t>(options_.min_tokens);
+  }
+  void note_problem(const std::filesystem::path& path, std::string problem);
 
   KvStoreOptions options_;
   Backend& backend_;
   KvGeometry geometry_;
+  std::map<std::filesystem::path, std::string> problems_;  // not told yet; few
   Stats stats_;
 };
 

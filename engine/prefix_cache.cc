@@ -39,6 +39,10 @@ void PrefixCache::store(std::span<const int32_t> tokens, std::span<const KvPageI
   if (store_ != nullptr && !tokens.empty()) store_->store(tokens, pages);
 }
 
+std::string PrefixCache::take_kept_problem(std::span<const int32_t> tokens) {
+  return store_ == nullptr ? std::string() : store_->take_problem(tokens);
+}
+
 KvSequence PrefixCache::longest_in_memory(std::span<const int32_t> tokens) {
   size_t best_length = 0;
   auto best = entries_.end();

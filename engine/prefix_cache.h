@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <list>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "engine/backend.h"
@@ -33,6 +34,8 @@ class PrefixCache {
   int n_reclaimable() const;
   // Puts the KV of `tokens`, which `pages` begin with, into the store if there is one.
   void store(std::span<const int32_t> tokens, std::span<const KvPageId> pages);
+  // As KvStore::take_problem(); "" without a store.
+  std::string take_kept_problem(std::span<const int32_t> tokens);
 
  private:
   struct Entry {

@@ -317,7 +317,8 @@ typedef struct lectern_message {
 typedef struct lectern_ask_options {
   size_t struct_size;
   const char* level; /* "auto" (default), "0" everything at once, "1" retrieve, "2" judge passage by passage,
-                        "3" ask itself simpler questions, "whole" read everything in spans */
+                        "3" ask itself simpler questions, "4" read everything at once as far as the model's
+                        window goes, "whole" read everything in spans */
   const char* helpers;   /* "auto" (default), "always", "never": calls that prepare the search */
   int context_tokens;    /* 0: 8192, for passages */
   int max_passages;      /* 0: what suits the model */

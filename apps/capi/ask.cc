@@ -16,7 +16,7 @@ constexpr int kMaxContextTokens = 1 << 20, kMaxPassages = 10'000, kMaxAnswerToke
 
 Level level_of(const char* text) {
   const auto level = parse_level(text == nullptr ? "auto" : text);
-  if (!level) refuse(std::string("level: '") + text + "' is none of auto, 0, 1, 2, 3, whole");
+  if (!level) refuse(std::string("level: '") + text + "' is none of auto, 0, 1, 2, 3, 4, whole");
   return *level;
 }
 

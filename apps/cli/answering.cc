@@ -1,5 +1,7 @@
 #include "apps/cli/answering.h"
 
+#include <utility>
+
 #include "agent/collection_source.h"
 #include "apps/cli/passages.h"
 
@@ -43,8 +45,53 @@ std::string what_it_took(const Answer& answer) {
                      plural(answer.chunks_in_scope > 0 ? answer.chunks_read : in_prompt, "passage") + " read";
   if (answer.passages_left_out > 0)
     text += " (" + std::to_string(answer.passages_left_out) + " more did not fit)";
-  return text + " · " + std::to_string(answer.trace.prompt_tokens) + " + " +
-         std::to_string(answer.trace.new_tokens) + " tokens · " + format_seconds(answer.trace.seconds);
+  text += " · " + std::to_string(answer.trace.prompt_tokens) + " + " +
+          std::to_string(answer.trace.new_tokens) + " tokens";
+  if (answer.level == Level::kNative && answer.trace.cached_prompt_tokens > 0)
+    text += " (" + std::to_string(answer.trace.cached_prompt_tokens) + " of them read before)";
+  return text + " · " + format_seconds(answer.trace.seconds);
+}
+
+Json citation_json(const Citation& citation) {
+  Json json{{"number", citation.number}};
+  json.update(to_json(place_of(citation.passage)));
+  json["chunk"] = citation.passage.chunk_id;
+  json["document"] = citation.passage.document_id;
+  json["quote"] = citation.quote;
+  json["quote_bytes"] = {citation.quote_begin, citation.quote_end};
+  return json;
+}
+
+void add_answer(Json& json, const Answer& answer, bool explain) {
+  json["answer"] = answer.text;
+  json["found"] = answer.found;
+  json["citations"] = Json::array();
+  for (const Citation& citation : answer.citations) json["citations"].push_back(citation_json(citation));
+  json["unsupported"] = Json::array();
+  for (const TextRange& claim : answer.unsupported) json["unsupported"].push_back(claim.of(answer.text));
+  json["standalone_question"] = answer.standalone_question;
+  json["level"] = to_string(answer.level);
+  json["passages"] = answer.context.size();
+  json["passages_left_out"] = answer.passages_left_out;
+  if (answer.chunks_in_scope > 0) {
+    json["chunks_read"] = answer.chunks_read;
+    json["chunks_in_scope"] = answer.chunks_in_scope;
+  }
+  json["calls"] = answer.trace.calls;
+  json["prompt_tokens"] = answer.trace.prompt_tokens;
+  json["cached_prompt_tokens"] = answer.trace.cached_prompt_tokens;
+  json["new_tokens"] = answer.trace.new_tokens;
+  json["seconds"] = answer.trace.seconds;
+  if (!explain) return;
+  json["context"] = Json::array();
+  for (const SourcePassage& passage : answer.context) {
+    Json item = to_json(place_of(passage));
+    item["chunk"] = passage.chunk_id;
+    item["score"] = passage.score;
+    item["text"] = passage.text;
+    json["context"].push_back(item);
+  }
+  json["trace"] = lectern::to_json(answer.trace);
 }
 
 }  // namespace
@@ -54,8 +101,9 @@ void add_answer_options(CLI::App* command, AnswerOptions& options) {
       ->add_option(
           "--level", options.level,
           "0: read everything at once, 1: retrieve, 2: judge chunk by chunk, 3: ask itself simpler "
-          "questions, whole: read everything in spans (summaries, lists, comparisons), auto: what suits")
-      ->check(CLI::IsMember({"auto", "0", "1", "2", "3", "whole"}))
+          "questions, 4: read documents of any length at once, as far as model and memory allow, whole: read "
+          "everything, in spans where that is better (summaries, lists, comparisons), auto: what suits")
+      ->check(CLI::IsMember({"auto", "0", "1", "2", "3", "4", "whole"}))
       ->capture_default_str();
   command->add_option("--context", options.context_tokens, "Tokens of passages that the model is given")
       ->check(CLI::Range(256, 1 << 20))
@@ -104,7 +152,7 @@ AskRequest make_request(const AnswerOptions& options, std::string question) {
 }
 
 std::unique_ptr<Answerer> Answerer::open(Program& program, const std::string& folder,
-                                         const AnswerOptions& options) {
+                                         const AnswerOptions& options, const std::string& question) {
   std::unique_ptr<Answerer> self(new Answerer);
   self->options_ = options;
   check_model(program);  // a model that is missing is said before any document is read
@@ -117,7 +165,13 @@ std::unique_ptr<Answerer> Answerer::open(Program& program, const std::string& fo
     program.output().nothing("no documents in " + printable(where.string()));
     return nullptr;
   }
-  self->model_ = open_model(program);
+  if ((options.level == "4" || options.level == "whole") && !is_remote(program)) {
+    CollectionSource source(*self->collection_);
+    self->plan_ = plan_reading(program, source, question, options.max_answer_tokens);
+    if (options.level == "4") require_fit(program, *self->plan_);
+    if (!self->plan_->context.fits()) self->plan_.reset();
+  }
+  self->model_ = open_model(program, self->plan_ ? &*self->plan_ : nullptr);
   return self;
 }
 
@@ -133,8 +187,14 @@ Answer Answerer::answer(Program& program, const AskRequest& request, const Answe
   AskEvents ask_events;
   // The steps of the answer itself end while its last words are still held back: they are shown after it.
   std::vector<std::string> steps_of_answer;
+  std::vector<std::string> problems;  // with what is kept on disk
   ask_events.on_step = [&](const TraceStep& step) {
     if (events.on_step) events.on_step(step);
+    if (step.kind == "kept") problems.push_back(step.detail);
+    if (step.kind == "whole" && plan_) {
+      plan_->context.kept = step.data["kept"].get<bool>();
+      if (!std::exchange(plan_is_told_, true)) out.note("plan: " + describe(plan_->context));
+    }
     if (!options_.explain || out.json()) return;
     std::string line = step.kind + ": " + printable(step.detail) + "  (" + format_seconds(step.seconds) + ")";
     if (step.kind == "answer" || step.kind == "citations") return steps_of_answer.push_back(std::move(line));
@@ -150,11 +210,16 @@ Answer Answerer::answer(Program& program, const AskRequest& request, const Answe
   };
   ask_events.on_progress = out.progress();
   Answer answer = Agent(*model_.model, model_.helper(), source).ask(request, ask_events, cancel);
-  if (out.json()) return answer;
+  if (plan_) remember_speed(program, *plan_, answer);
+  if (out.json()) {
+    for (const std::string& problem : problems) out.warning(printable(problem));
+    return answer;
+  }
   if (!at_line_start) out.print("\n");
   if (!answer.citations.empty()) out.print("\n");
   for (const Citation& citation : answer.citations) print_citation(out, citation);
   warn_of_unsupported(out, answer);
+  for (const std::string& problem : problems) out.warning(printable(problem));
   if (answer.standalone_question != request.question)
     out.note(out.dim("understood as: " + printable(answer.standalone_question)));
   for (const std::string& line : steps_of_answer) out.note(out.dim(line));
@@ -163,45 +228,13 @@ Answer Answerer::answer(Program& program, const AskRequest& request, const Answe
   return answer;
 }
 
-Json to_json(const Citation& citation) {
-  Json json{{"number", citation.number}};
-  json.update(to_json(place_of(citation.passage)));
-  json["chunk"] = citation.passage.chunk_id;
-  json["document"] = citation.passage.document_id;
-  json["quote"] = citation.quote;
-  json["quote_bytes"] = {citation.quote_begin, citation.quote_end};
-  return json;
-}
-
-void add_answer(Json& json, const Answer& answer, bool explain) {
-  json["answer"] = answer.text;
-  json["found"] = answer.found;
-  json["citations"] = Json::array();
-  for (const Citation& citation : answer.citations) json["citations"].push_back(to_json(citation));
-  json["unsupported"] = Json::array();
-  for (const TextRange& claim : answer.unsupported) json["unsupported"].push_back(claim.of(answer.text));
-  json["standalone_question"] = answer.standalone_question;
-  json["level"] = to_string(answer.level);
-  json["passages"] = answer.context.size();
-  json["passages_left_out"] = answer.passages_left_out;
-  if (answer.chunks_in_scope > 0) {
-    json["chunks_read"] = answer.chunks_read;
-    json["chunks_in_scope"] = answer.chunks_in_scope;
-  }
-  json["calls"] = answer.trace.calls;
-  json["prompt_tokens"] = answer.trace.prompt_tokens;
-  json["new_tokens"] = answer.trace.new_tokens;
-  json["seconds"] = answer.trace.seconds;
-  if (!explain) return;
-  json["context"] = Json::array();
-  for (const SourcePassage& passage : answer.context) {
-    Json item = to_json(place_of(passage));
-    item["chunk"] = passage.chunk_id;
-    item["score"] = passage.score;
-    item["text"] = passage.text;
-    json["context"].push_back(item);
-  }
-  json["trace"] = lectern::to_json(answer.trace);
+Json Answerer::to_json(const std::string& question, const Answer& answer) const {
+  Json result = json_result("ask");
+  result["question"] = question;
+  result["model"] = model_.model->name();
+  add_answer(result, answer, options_.explain);
+  if (plan_ && answer.level == Level::kNative) result["plan"] = cli::to_json(plan_->context);
+  return result;
 }
 
 }  // namespace lectern::cli

@@ -3,11 +3,13 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/agent.h"
 #include "apps/cli/language_model.h"
+#include "apps/cli/reading_plan.h"
 #include "apps/cli/target.h"
 #include "apps/common/answers.h"
 
@@ -37,9 +39,10 @@ struct AnswerEvents {
 class Answerer {
  public:
   // Brings the collection up to date and loads the model, both with progress. Null when the collection holds
-  // no document; a note says so.
+  // no document; a note says so. For level 4 what is read is planned first: Error(kResourceExhausted) when it
+  // does not fit. `question`: the only one, "" when there will be several.
   static std::unique_ptr<Answerer> open(Program& program, const std::string& folder,
-                                        const AnswerOptions& options);
+                                        const AnswerOptions& options, const std::string& question = "");
 
   // Looks for changed files again, unless the options say not to.
   void refresh(Program& program);
@@ -49,7 +52,8 @@ class Answerer {
   Answer answer(Program& program, const AskRequest& request, const AnswerEvents& events,
                 const CancelToken& cancel);
 
-  std::string model_name() const { return model_.model->name(); }
+  // What --json prints of an answer.
+  Json to_json(const std::string& question, const Answer& answer) const;
 
  private:
   Answerer() = default;
@@ -57,10 +61,9 @@ class Answerer {
   AnswerOptions options_;
   Target target_;
   std::unique_ptr<Collection> collection_;
+  std::optional<ReadingPlan> plan_;
+  bool plan_is_told_ = false;
   OpenModel model_;
 };
-
-// Adds the answer to a JSON result; `explain` adds the trace and the passages.
-void add_answer(Json& json, const Answer& answer, bool explain);
 
 }  // namespace lectern::cli

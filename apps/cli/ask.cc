@@ -42,7 +42,7 @@ int ask(Program& program, const Options& options) {
   if (question == "-") question = read_stdin(program.cancel);
   require_words(question, "question");
 
-  const auto answerer = Answerer::open(program, folder, options.answer);
+  const auto answerer = Answerer::open(program, folder, options.answer, question);
   if (answerer == nullptr) return kExitNothing;
   AnswerEvents events;
   const bool stream = out.json() && options.stream;
@@ -63,11 +63,7 @@ int ask(Program& program, const Options& options) {
   const Answer answer =
       answerer->answer(program, make_request(options.answer, question), events, program.cancel);
   if (out.json()) {
-    Json result = json_result("ask");
-    result["question"] = question;
-    result["model"] = answerer->model_name();
-    add_answer(result, answer, options.answer.explain);
-    out.print_json(result);
+    out.print_json(answerer->to_json(question, answer));
   }
   return is_supported(answer) ? kExitFound : kExitNothing;
 }
@@ -92,6 +88,7 @@ void register_ask(CLI::App& app, Program& program) {
                     "With --json: one line for every step and piece of text, then the result");
   add_model_options(command, program.options);
   add_llm_options(command, program.options);
+  add_kept_option(command, program.options);
   add_collection_option(command, program.options);
   add_output_options(command, program.options);
   program.on_run(command, [&program, options] { return ask(program, *options); });

@@ -69,11 +69,7 @@ Answer answer_one(Program& program, Answerer& answerer, const AnswerOptions& opt
   request.history = history;
   Answer answer = answerer.answer(program, request, {}, cancel);
   if (out.json()) {
-    Json result = json_result("ask");
-    result["question"] = question;
-    result["model"] = answerer.model_name();
-    add_answer(result, answer, options.explain);
-    out.print_json(result);
+    out.print_json(answerer.to_json(question, answer));
   } else {
     out.print("\n");
   }
@@ -135,6 +131,7 @@ void register_chat(CLI::App& app, Program& program) {
   add_answer_options(command, options->answer);
   add_model_options(command, program.options);
   add_llm_options(command, program.options);
+  add_kept_option(command, program.options);
   add_collection_option(command, program.options);
   add_output_options(command, program.options);
   program.on_run(command, [&program, options] { return chat(program, options->folder, options->answer); });

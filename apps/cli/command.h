@@ -72,6 +72,7 @@ void register_eval_needle(CLI::App& eval, Program& program);
 void register_eval_devices(CLI::App& eval, Program& program);
 void register_eval_perplexity(CLI::App& eval, Program& program);
 void register_eval_rank(CLI::App& eval, Program& program);
+void register_eval_ruler(CLI::App& eval, Program& program);
 void register_eval_search(CLI::App& eval, Program& program);
 
 void register_bench_search(CLI::App& bench, Program& program);

@@ -38,6 +38,7 @@ void register_commands(CLI::App& app, Program& program) {
   register_eval_perplexity(*eval, program);
   register_eval_devices(*eval, program);
   register_eval_rank(*eval, program);
+  register_eval_ruler(*eval, program);
   register_eval_search(*eval, program);
 
   CLI::App* bench = add_command(app, "bench", "Measure speed",

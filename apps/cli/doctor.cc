@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/cli/language_model.h"
+#include "apps/cli/reading_plan.h"
 #include "apps/cli/target.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -169,6 +170,15 @@ Finding check_storage(const fs::path& folder) {
   return finding;
 }
 
+// What documents that were read whole take on disk.
+Finding check_kept(const Program& program) {
+  const KvStoreUse use = kv_store_use(kept_folder());
+  const uint64_t limit = kept_limit_bytes(program);
+  return {.name = "kept texts",
+          .value = plural(use.files, "text") + ", " + format_bytes(use.bytes) + " of " + format_bytes(limit) +
+                   " in " + kept_folder().string()};
+}
+
 // Postings and chunks of an index must agree.
 Finding check_collection(const Target& target) {
   Finding finding{.name = "index", .value = printable(target.database.string())};
@@ -214,6 +224,7 @@ int doctor(Program& program, const std::string& folder) {
       check_folder("models folder", models_folder()),
       check_folder("data folder", data_folder()),
       check_folder("settings folder", config_folder()),
+      check_kept(program),
       check_storage(target ? fs::absolute(target->database).parent_path() : data_folder()),
   };
   if (target) findings.push_back(check_collection(*target));

@@ -1,213 +1,295 @@
 // lectern eval needle: does the model find a five-digit pass key that is hidden in running text, at every
-// depth? The text is made up here, from a seed, so that nothing has to be downloaded and no model has seen
-// it.
+// length and depth?
 #include <algorithm>
 #include <cmath>
-#include <random>
+#include <ctime>
+#include <optional>
+#include <set>
 
-#include "agent/agent.h"
-#include "agent/collection_source.h"
-#include "agent/engine_language_model.h"
 #include "apps/cli/command.h"
+#include "apps/cli/haystack.h"
+#include "apps/cli/heat_map.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/text_question.h"
+#include "apps/cli/work_left.h"
+#include "apps/common/printable.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "engine/engine.h"
+#include "base/files.h"
 
 namespace lectern::cli {
 namespace {
 
+constexpr int kMaxAnswerTokens = 24;
+
 struct NeedleOptions {
-  int tokens = 2000;
+  std::vector<int> tokens = {2000};
   int depths = 5;
+  std::vector<double> depth;  // instead
   int trials = 1;
   uint32_t seed = 1;
   std::string level = "whole";
+  std::string svg;
 };
 
-constexpr int kMaxAnswerTokens = 24;
-constexpr std::string_view kTask = "A pass key is hidden in the text below. Find it and remember it.\n\n";
-constexpr std::string_view kAgentQuestion = "What is the pass key?";
-constexpr int kAgentKvTokens = 16'384;  // room for the agent's prompts, and for chunks read together
-constexpr std::string_view kQuestion = "\n\nWhat is the pass key? Answer with its five digits.";
+// Sums over the trials of one length and depth, or over several of those.
+struct Cell {
+  int asked = 0, found = 0;
+  int64_t prompt_tokens = 0, read_tokens = 0, chunks_read = 0;
+  double seconds = 0, cpu_seconds = 0;  // the latter over all threads
 
-// Sentences without digits, from a few thousand combinations.
-class Prose {
- public:
-  explicit Prose(uint32_t seed) : random_(seed) {}
-
-  std::string sentence() {
-    return one_of(kWho) + " " + one_of(kDid) + " " + one_of(kWhat) + " " + one_of(kWhen) + ".";
+  void add(const Cell& other) {
+    asked += other.asked;
+    found += other.found;
+    prompt_tokens += other.prompt_tokens;
+    read_tokens += other.read_tokens;
+    chunks_read += other.chunks_read;
+    seconds += other.seconds;
+    cpu_seconds += other.cpu_seconds;
   }
-  int pass_key() { return 10000 + static_cast<int>(random_() % 90000); }
-
- private:
-  template <size_t N>
-  std::string one_of(const char* const (&choices)[N]) {
-    return choices[random_() % N];
-  }
-
-  static constexpr const char* kWho[] = {
-      "The lighthouse keeper", "A young carpenter", "The harbour master", "My neighbour's aunt",
-      "The night nurse",       "An old surveyor",   "The choir",          "A travelling baker"};
-  static constexpr const char* kDid[] = {"mended", "wrote about", "asked for", "forgot", "carried home",
-                                         "drew",   "spoke of",    "sold",      "painted"};
-  static constexpr const char* kWhat[] = {"the torn sails",        "a map of the marshes",
-                                          "three baskets of eels", "the bell of the chapel",
-                                          "a letter from the sea", "the garden behind the mill",
-                                          "some honest advice",    "the long wooden bridge"};
-  static constexpr const char* kWhen[] = {
-      "before the snow came",      "on the way to the market",      "while the others slept",
-      "in the year of the flood",  "because nobody else would",     "as soon as the tide turned",
-      "to the surprise of us all", "after the last train had gone", "without a word of complaint"};
-  std::mt19937 random_;
+  double mean(int64_t sum) const { return asked > 0 ? static_cast<double>(sum) / asked : 0; }
+  double rate() const { return mean(found); }
 };
 
-// One text with its needle, at any depth.
-class Haystack {
+// Of all threads: what a measurement cost whatever else ran beside it.
+double process_cpu_seconds() {
+  return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+}
+
+std::string percent(double depth) {
+  return std::to_string(std::lround(100 * depth)) + " %";
+}
+
+class NeedleEvaluation {
  public:
-  Haystack(const Tokenizer& tokenizer, int n_tokens, uint32_t seed) {
-    Prose prose(seed);
-    pass_key_ = std::to_string(prose.pass_key());
-    const auto count = [&](std::string_view text) {
-      return static_cast<int>(tokenizer.encode(std::string(text)).size());
-    };
-    constexpr int kChatTokens = 40;  // of the template around the text
-    int left = n_tokens - kChatTokens - count(kTask) - count(needle()) - count(kQuestion);
-    while (true) {
-      std::string sentence = prose.sentence();
-      left -= count(" " + sentence);
-      if (left < 0) break;
-      sentences_.push_back(std::move(sentence));
+  NeedleEvaluation(Program& program, const NeedleOptions& options)
+      : program_(program),
+        options_(options),
+        whole_(options.level == "whole"),
+        lengths_(sorted(options.tokens)),
+        depths_(options.depth.empty() ? even_depths(options.depths) : sorted(options.depth)),
+        cells_(lengths_.size() * depths_.size()) {
+    write_picture();  // that it cannot be written is better known now
+    engine_ = load_reader(program, whole_, lengths_.back(), kMaxAnswerTokens);
+  }
+
+  // Stops early when cancelled: what was measured until then counts.
+  void run() {
+    std::vector<Asking> askings = in_order();
+    double total = 0;
+    for (const Asking& asking : askings) total += asking.work;
+    WorkLeft left(total);
+    size_t n_done = 0;
+    for (const Asking& asking : askings) {
+      try {
+        program_.cancel.throw_if_cancelled();
+        ask(asking);
+      } catch (const Error& error) {
+        if (error.code() != ErrorCode::kCancelled) throw;
+        return;
+      }
+      left.did(asking.work);
+      program_.output().note(said_ + "; " + std::to_string(++n_done) + " of " +
+                             std::to_string(askings.size()) + left.text());
+      write_picture();
     }
   }
 
-  const std::string& pass_key() const { return pass_key_; }
-
-  std::string prompt(double depth) const { return std::string(kTask) + text(depth) + std::string(kQuestion); }
-
-  // The text alone. depth 0: the needle comes first, 1: last.
-  std::string text(double depth) const {
-    const auto place = static_cast<size_t>(std::lround(depth * static_cast<double>(sentences_.size())));
-    std::vector<std::string> sentences = sentences_;
-    sentences.insert(sentences.begin() + static_cast<std::ptrdiff_t>(place), needle());
-    std::string text;
-    for (const std::string& sentence : sentences) text += sentence + " ";
-    text.pop_back();
-    return text;
-  }
-
- private:
-  std::string needle() const { return "The pass key is " + pass_key_ + ". Remember it."; }
-
-  std::string pass_key_;
-  std::vector<std::string> sentences_;
-};
-
-struct Depth {
-  double depth = 0;
-  int found = 0;
-};
-
-struct NeedleReply {
-  std::string text;
-  int prompt_tokens = 0;
-  int chunks = 0, chunks_read = 0;  // of the agent
-};
-
-NeedleReply read_whole(Engine& engine, const Haystack& haystack, double depth, const CancelToken& cancel) {
-  const ChatMessage message[] = {{.role = Role::kUser, .content = haystack.prompt(depth)}};
-  GenerateRequest request;
-  request.prompt = engine.chat_template().render(message);
-  request.max_new_tokens = kMaxAnswerTokens;
-  const GenerateResult result = engine.generate(request, {}, cancel);
-  cancel.throw_if_cancelled();
-  return {result.text, result.prompt_tokens};
-}
-
-// The text is a document of a collection, and the agent is asked.
-NeedleReply ask_agent(Engine& engine, Level level, const std::string& model, const Haystack& haystack,
-                      double depth, const CancelToken& cancel) {
-  Document document;
-  document.text = haystack.text(depth);
-  document.format = "text";
-  const auto collection = Collection::open_in_memory();
-  collection->add("text", document);
-  CollectionSource source(*collection);
-  EngineLanguageModel language_model(engine, model);
-  AskRequest request;
-  request.question = kAgentQuestion;
-  request.level = level;
-  const Answer answer = Agent(language_model, source).ask(request, {}, cancel);
-  NeedleReply reply{answer.text, answer.trace.prompt_tokens, static_cast<int>(source.n_chunks())};
-  for (const TraceStep& step : answer.trace.steps)
-    if (step.kind == "read") reply.chunks_read += step.data["read"].get<int>();
-  return reply;
-}
-
-int eval_needle(Program& program, const NeedleOptions& options) {
-  const bool whole = options.level == "whole";
-  Output& out = program.output();
-  const auto engine = load_model(program, whole ? options.tokens + kMaxAnswerTokens : kAgentKvTokens);
-  const ProgressFn progress = out.progress();
-  std::vector<Depth> depths(static_cast<size_t>(options.depths));
-  for (size_t d = 0; d < depths.size(); ++d)
-    depths[d].depth = depths.size() == 1 ? 0.5 : static_cast<double>(d) / (options.depths - 1.0);
-  const int n = options.depths * options.trials;
-  int done = 0, found = 0;
-  int64_t prompt_tokens = 0, chunks_read = 0;
-  int chunks = 0;  // of the last text
-  const Stopwatch time;
-  for (int trial = 0; trial < options.trials; ++trial) {
-    const Haystack haystack(engine->tokenizer(), options.tokens, options.seed + static_cast<uint32_t>(trial));
-    for (Depth& depth : depths) {
-      const NeedleReply reply = whole ? read_whole(*engine, haystack, depth.depth, program.cancel)
-                                      : ask_agent(*engine, *parse_level(options.level), model_name(program),
-                                                  haystack, depth.depth, program.cancel);
-      const bool hit = reply.text.find(haystack.pass_key()) != std::string::npos;
-      chunks = reply.chunks;
-      chunks_read += reply.chunks_read;
-      depth.found += hit ? 1 : 0;
-      found += hit ? 1 : 0;
-      prompt_tokens += reply.prompt_tokens;
-      if (progress) {
-        progress({.stage = "looking for the needle",
-                  .item = "",
-                  .items_done = static_cast<uint64_t>(++done),
-                  .items_total = static_cast<uint64_t>(n)});
+  void print() const {
+    Output& out = program_.output();
+    if (out.json()) return out.print_json(json());
+    const Cell all = sum(0, cells_.size());
+    out.print_line("found " + std::to_string(all.found) + " of " + std::to_string(all.asked) +
+                   " pass keys, " + format_seconds(all.seconds));
+    for (size_t row = 0; row < lengths_.size(); ++row) {
+      const Cell length = of_length(row);
+      out.print_line(std::to_string(lengths_[row]) + " tokens: " + std::to_string(length.found) + " of " +
+                     std::to_string(length.asked) + ", " + format_seconds(length.seconds));
+      for (size_t d = 0; d < depths_.size(); ++d) {
+        const Cell& cell = cells_[row * depths_.size() + d];
+        if (cell.asked == 0) continue;
+        out.print_line("  depth " + percent(depths_[d]) + ": " + std::to_string(cell.found) + " of " +
+                       std::to_string(cell.asked));
       }
     }
   }
-  const double rate = static_cast<double>(found) / n;
-  if (out.json()) {
+
+ private:
+  // One prompt to come.
+  struct Asking {
+    size_t text;    // of texts_
+    size_t depth;   // of depths_
+    size_t length;  // of lengths_
+    double work;
+  };
+
+  template <typename T>
+  static std::vector<T> sorted(const std::vector<T>& values) {
+    const std::set<T> set(values.begin(), values.end());
+    return {set.begin(), set.end()};
+  }
+
+  static std::vector<double> even_depths(int n) {
+    if (n == 1) return {0.5};
+    std::vector<double> depths;
+    for (int i = 0; i < n; ++i) depths.push_back(static_cast<double>(i) / (n - 1));
+    return depths;
+  }
+
+  // Makes the texts. Those of a trial begin alike up to their needles, so they are asked from the last needle
+  // to the first: each prompt then goes on from where the one before it, whose KV is at hand, left the common
+  // text, and no token is read twice that could be known.
+  std::vector<Asking> in_order() {
+    const auto count = [&](std::string_view text) {
+      return static_cast<int>(engine_->tokenizer().encode(std::string(text)).size());
+    };
+    const ChatMessage nothing[] = {{.role = Role::kUser, .content = ""}};
+    const auto around = static_cast<int>(engine_->chat_template().render(nothing).size());
+    std::vector<Asking> askings;
+    for (int trial = 0; trial < options_.trials; ++trial) {
+      const size_t first_text = texts_.size(), first_asking = askings.size();
+      for (const int n : lengths_)
+        texts_.emplace_back(count, n - around, options_.seed + static_cast<uint32_t>(trial));
+      for (size_t length = 0; length < lengths_.size(); ++length) {
+        for (size_t depth = 0; depth < depths_.size(); ++depth) {
+          const double n = lengths_[length];
+          askings.push_back({first_text + length, depth, length, reading_work(n * depths_[depth], n)});
+        }
+      }
+      const auto begin = askings.begin() + static_cast<std::ptrdiff_t>(first_asking);
+      std::stable_sort(begin, askings.end(), [&](const Asking& a, const Asking& b) {
+        return texts_[a.text].place(depths_[a.depth]) > texts_[b.text].place(depths_[b.depth]);
+      });
+      begin->work = reading_work(0, lengths_[begin->length]);  // the first finds nothing known
+    }
+    if (!whole_)
+      for (Asking& asking : askings) asking.work = lengths_[asking.length];
+    return askings;
+  }
+
+  void ask(const Asking& asking) {
+    const Haystack& text = texts_[asking.text];
+    const double depth = depths_[asking.depth];
+    const Stopwatch time;
+    const double cpu_time = process_cpu_seconds();
+    const TextReply reply =
+        whole_ ? read_whole(*engine_, text.prompt(depth), {}, kMaxAnswerTokens, program_.cancel)
+               : ask_agent(*engine_, *parse_level(options_.level), model_name(program_), text.text(depth),
+                           std::string(Haystack::question()), program_.cancel);
+    const bool found = text.is_found(reply.text);
+    const Cell one{.asked = 1,
+                   .found = found ? 1 : 0,
+                   .prompt_tokens = reply.prompt_tokens,
+                   .read_tokens = reply.read_tokens,
+                   .chunks_read = reply.chunks_read,
+                   .seconds = time.seconds(),
+                   .cpu_seconds = process_cpu_seconds() - cpu_time};
+    cells_[asking.length * depths_.size() + asking.depth].add(one);
+    chunks_ = std::max(chunks_, reply.chunks);
+    said_ = std::to_string(lengths_[asking.length]) + " tokens, depth " + percent(depth) + ": " +
+            (found ? "found" : "not found (\"" + printable(reply.text) + "\")") + ", " +
+            format_seconds(one.seconds) + " for " + plural(one.read_tokens, "token");
+  }
+
+  Cell sum(size_t begin, size_t end, size_t step = 1) const {
+    Cell sum;
+    for (size_t i = begin; i < end; i += step) sum.add(cells_[i]);
+    return sum;
+  }
+  Cell of_length(size_t row) const { return sum(row * depths_.size(), (row + 1) * depths_.size()); }
+  Cell of_depth(size_t column) const { return sum(column, cells_.size(), depths_.size()); }
+
+  Json json() const {
+    const Cell all = sum(0, cells_.size());
     Json result = json_result("eval.needle");
-    result["model"] = engine->config().name;
-    result["level"] = options.level;
-    result["tokens"] = options.tokens;
-    result["mean_prompt_tokens"] = static_cast<double>(prompt_tokens) / n;
-    if (!whole) {
-      result["chunks"] = chunks;
-      result["mean_chunks_read"] = static_cast<double>(chunks_read) / n;
+    result["model"] = engine_->config().name;
+    result["level"] = options_.level;
+    result["extend"] = program_.options.extend;
+    result["dense"] = program_.options.dense;
+    result["tokens"] = lengths_.back();
+    result["mean_prompt_tokens"] = all.mean(all.prompt_tokens);
+    if (!whole_) {
+      result["chunks"] = chunks_;
+      result["mean_chunks_read"] = all.mean(all.chunks_read);
     }
-    result["kv_bytes_per_token"] = engine->backend().kv_bytes_per_token();
-    result["n"] = n;
-    result["rate"] = rate;
+    result["kv_bytes_per_token"] = engine_->backend().kv_bytes_per_token();
+    result["n"] = all.asked;
+    result["rate"] = all.rate();
     result["by_depth"] = Json::array();
-    for (const Depth& depth : depths) {
-      result["by_depth"].push_back(
-          {{"depth", depth.depth}, {"rate", static_cast<double>(depth.found) / options.trials}});
+    for (size_t d = 0; d < depths_.size(); ++d) {
+      const Cell cell = of_depth(d);
+      if (cell.asked > 0) result["by_depth"].push_back({{"depth", depths_[d]}, {"rate", cell.rate()}});
     }
-    result["seconds"] = time.seconds();
-    out.print_json(result);
-    return kExitFound;
+    result["by_length"] = Json::array();
+    for (size_t row = 0; row < lengths_.size(); ++row) {
+      if (of_length(row).asked > 0) result["by_length"].push_back(length_json(row));
+    }
+    result["seconds"] = all.seconds;
+    result["cpu_seconds"] = all.cpu_seconds;
+    if (program_.cancel.cancelled()) result["interrupted"] = true;
+    return result;
   }
-  out.print_line("found " + std::to_string(found) + " of " + std::to_string(n) + " pass keys in " +
-                 std::to_string(prompt_tokens / n) + " tokens, " + format_seconds(time.seconds()));
-  for (const Depth& depth : depths) {
-    out.print_line("  depth " + std::to_string(std::lround(100 * depth.depth)) +
-                   " %: " + std::to_string(depth.found) + " of " + std::to_string(options.trials));
+
+  Json length_json(size_t row) const {
+    const Cell length = of_length(row);
+    Json by_depth = Json::array();
+    for (size_t d = 0; d < depths_.size(); ++d) {
+      const Cell& cell = cells_[row * depths_.size() + d];
+      if (cell.asked == 0) continue;
+      by_depth.push_back({{"depth", depths_[d]},
+                          {"n", cell.asked},
+                          {"rate", cell.rate()},
+                          {"mean_read_tokens", cell.mean(cell.read_tokens)},
+                          {"seconds", cell.seconds},
+                          {"cpu_seconds", cell.cpu_seconds}});
+    }
+    return {{"tokens", lengths_[row]},
+            {"mean_prompt_tokens", length.mean(length.prompt_tokens)},
+            {"n", length.asked},
+            {"rate", length.rate()},
+            {"by_depth", std::move(by_depth)},
+            {"seconds", length.seconds},
+            {"cpu_seconds", length.cpu_seconds}};
   }
-  return kExitFound;
+
+  void write_picture() const {
+    if (options_.svg.empty()) return;
+    HeatMap map{
+        .title = "Pass keys found by " + model_name(program_),
+        .description = "Share of the pass keys found, by the length of the text and how deep they lie",
+        .columns_name = "tokens",
+        .rows_name = "depth",
+        .columns = {},
+        .rows = {},
+        .values = {}};
+    for (const int n : lengths_) map.columns.push_back(std::to_string(n));
+    for (size_t d = 0; d < depths_.size(); ++d) {
+      map.rows.push_back(percent(depths_[d]));
+      for (size_t row = 0; row < lengths_.size(); ++row) {
+        const Cell& cell = cells_[row * depths_.size() + d];
+        map.values.push_back(cell.asked > 0 ? std::optional(cell.rate()) : std::nullopt);
+      }
+    }
+    write_file_atomically(options_.svg, to_svg(map));
+  }
+
+  Program& program_;
+  const NeedleOptions& options_;
+  bool whole_;
+  std::vector<int> lengths_;    // ascending
+  std::vector<double> depths_;  // ascending
+  std::vector<Cell> cells_;     // [lengths, depths]
+  std::unique_ptr<Engine> engine_;
+  std::vector<Haystack> texts_;
+  int chunks_ = 0;  // of the longest text
+  std::string said_;
+};
+
+int eval_needle(Program& program, const NeedleOptions& options) {
+  NeedleEvaluation evaluation(program, options);
+  evaluation.run();
+  evaluation.print();
+  return program.cancel.cancelled() ? kExitInterrupted : kExitFound;
 }
 
 }  // namespace
@@ -215,23 +297,28 @@ int eval_needle(Program& program, const NeedleOptions& options) {
 void register_eval_needle(CLI::App& eval, Program& program) {
   CLI::App* command = add_command(
       eval, "needle", "Measure whether the model finds a pass key in a long text",
-      "  lectern eval needle --tokens 1000 --depths 3 --model qwen2.5-coder-0.5b-instruct --json\n");
+      "  lectern eval needle --tokens 1000 --depths 3 --model qwen2.5-coder-0.5b-instruct --json\n"
+      "  lectern eval needle --tokens 500,1000 --depth 0,0.5,1 --svg /tmp/pass_keys.svg --model "
+      "qwen2.5-coder-0.5b-instruct\n");
   const auto options = std::make_shared<NeedleOptions>();
-  command->add_option("--tokens", options->tokens, "Length of the prompt")
+  command->add_option("--tokens", options->tokens, "Lengths of the prompt, such as 1000,2000")
+      ->delimiter(',')
       ->check(CLI::Range(200, 1 << 20))
       ->capture_default_str();
-  command->add_option("--depths", options->depths, "Number of depths, from the beginning to the end")
-      ->check(CLI::Range(1, 100))
-      ->capture_default_str();
-  command->add_option("--trials", options->trials, "Texts and pass keys for each depth")
+  CLI::Option* depths =
+      command->add_option("--depths", options->depths, "Number of depths, from the beginning to the end")
+          ->check(CLI::Range(1, 100))
+          ->capture_default_str();
+  command->add_option("--depth", options->depth, "These depths instead, from 0 to 1, such as 0.25,0.5")
+      ->delimiter(',')
+      ->check(CLI::Range(0.0, 1.0))
+      ->excludes(depths);
+  command->add_option("--trials", options->trials, "Texts and pass keys for each length and depth")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Of the texts and pass keys")->capture_default_str();
-  command
-      ->add_option("--level", options->level,
-                   "whole: by the model at once; 1, 2, auto: by a level of the agent")
-      ->check(CLI::IsMember({"whole", "1", "2", "auto"}))
-      ->capture_default_str();
+  add_reader_level(command, options->level);
+  command->add_option("--svg", options->svg, "Draw length by depth as a picture into this file");
   add_model_options(command, program.options);
   add_output_options(command, program.options);
   program.on_run(command, [&program, options] { return eval_needle(program, *options); });

@@ -39,14 +39,14 @@ void check_model(const Program& program) {
   if (!program.options.helper_model.empty()) resolve_model(program.options.helper_model);
 }
 
-OpenModel open_model(Program& program) {
+OpenModel open_model(Program& program, const ReadingPlan* plan) {
   OpenModel open;
   if (const std::string& helper = program.options.helper_model; !helper.empty()) {
     open.helper_engine = load_engine(program, helper);
     open.helper_model = std::make_unique<EngineLanguageModel>(*open.helper_engine, helper);
   }
   if (!is_remote(program)) {
-    open.engine = load_model(program);
+    open.engine = plan != nullptr ? load_planned(program, *plan) : load_model(program);
     open.model = std::make_unique<EngineLanguageModel>(*open.engine, model_name(program));
     return open;
   }

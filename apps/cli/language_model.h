@@ -6,6 +6,7 @@
 
 #include "agent/language_model.h"
 #include "apps/cli/command.h"
+#include "apps/cli/reading_plan.h"
 #include "engine/engine.h"
 
 namespace lectern::cli {
@@ -26,7 +27,8 @@ bool is_remote(const Program& program);
 void check_model(const Program& program);
 
 // Loads the local model with progress, or asks the server about its own. Warns when the server's context
-// window is not known. Throws Error as load_model and RemoteLanguageModel do.
-OpenModel open_model(Program& program);
+// window is not known. `plan`: how the local model is to be loaded, null: for passages. Throws Error as
+// load_model and RemoteLanguageModel do.
+OpenModel open_model(Program& program, const ReadingPlan* plan = nullptr);
 
 }  // namespace lectern::cli

@@ -5,6 +5,18 @@
 #include "models/registry.h"
 
 namespace lectern::cli {
+namespace {
+
+std::unique_ptr<Engine> load(Program& program, std::shared_ptr<const ModelFile> model,
+                             Engine::Options options) {
+  options.device = device(program);
+  Output& out = program.output();
+  auto engine = Engine::load(std::move(model), options, out.progress());
+  out.end_progress();
+  return engine;
+}
+
+}  // namespace
 
 std::string model_name(const Program& program) {
   return program.options.model.empty() ? std::string(default_model_id()) : program.options.model;
@@ -13,6 +25,7 @@ std::string model_name(const Program& program) {
 BackendOptions backend_options(const Program& program, int64_t kv_tokens) {
   BackendOptions options{.n_threads = program.options.threads,
                          .kv_tokens = kv_tokens,
+                         .max_context_tokens = program.options.max_context,
                          .kv_type = program.options.kv == "int8" ? KvType::kInt8 : KvType::kF16};
   options.fp8 = program.options.fp8;
   if (program.options.dense) options.sparse_prefill.above_tokens = INT_MAX;
@@ -35,14 +48,15 @@ std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens) {
 }
 
 std::unique_ptr<Engine> load_engine(Program& program, const std::string& model, int64_t kv_tokens) {
-  Output& out = program.output();
-  auto engine = Engine::load(resolve_model(model),
-                             {.backend = backend_options(program, kv_tokens),
-                              .extension = context_extension(program),
-                              .device = device(program)},
-                             out.progress());
-  out.end_progress();
-  return engine;
+  return load(program, ModelFile::open(resolve_model(model), context_extension(program)),
+              {.backend = backend_options(program, kv_tokens)});
+}
+
+std::unique_ptr<Engine> load_planned(Program& program, const ReadingPlan& plan) {
+  BackendOptions backend = backend_options(program, plan.context.context_tokens);
+  backend.kv_type = plan.context.kv_type;
+  backend.prefill_chunk_tokens = plan.context.prefill_chunk_tokens;
+  return load(program, plan.model, {.backend = backend, .kv_store = kept_texts(program)});
 }
 
 }  // namespace lectern::cli

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "apps/cli/command.h"
+#include "apps/cli/reading_plan.h"
 #include "engine/engine.h"
 
 namespace lectern::cli {
@@ -13,7 +14,7 @@ namespace lectern::cli {
 // --model, or the registry's default.
 std::string model_name(const Program& program);
 
-// What --threads, --kv, --fp8 and --dense ask of the engine.
+// What --threads, --kv, --fp8, --dense and --max-context ask of the engine.
 BackendOptions backend_options(const Program& program, int64_t kv_tokens);
 // What --device asks for. Throws Error(kUnavailable) when that is a CUDA device that is not there.
 Device device(const Program& program);
@@ -23,7 +24,9 @@ ContextExtension context_extension(const Program& program);
 // With progress. `kv_tokens`: positions of the KV cache; 0: the model's context, as far as memory allows.
 // Throws Error that says how to get the model, or what is wrong with its file.
 std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens = 0);
-// The same of any model, by name or path.
+// As planned; what is read whole is kept on disk.
+std::unique_ptr<Engine> load_planned(Program& program, const ReadingPlan& plan);
+// As load_model of any model, by name or path.
 std::unique_ptr<Engine> load_engine(Program& program, const std::string& model, int64_t kv_tokens = 0);
 
 }  // namespace lectern::cli

@@ -25,7 +25,11 @@ struct Settings {
   std::optional<std::string> collection;
   std::optional<std::string> llm, llm_model, llm_key_file;
   std::optional<int> llm_context;
+  std::optional<int> max_context;
+  std::optional<double> kept_gb;
 };
+
+constexpr double kMaxKeptGb = 1e6;
 
 [[noreturn]] void bad_threads(const std::string& origin) {
   throw Error(ErrorCode::kInvalidArgument,
@@ -55,6 +59,19 @@ void check_device(const std::string& origin, const std::string& device) {
                                                std::to_string(kMaxContext));
 }
 
+[[noreturn]] void bad_kept(const std::string& origin) {
+  throw Error(ErrorCode::kInvalidArgument,
+              origin + ": kept_gb must be a number of gigabytes from 0 (nothing is kept) to 1000000");
+}
+
+int context_of(const std::string& origin, const std::string& text) {
+  int n = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (error != std::errc() || end != text.data() + text.size() || n < kMinContext || n > kMaxContext)
+    bad_context(origin + "=" + text);
+  return n;
+}
+
 Settings from_environment() {
   Settings settings;
   const auto value = [](const char* name) -> std::optional<std::string> {
@@ -78,13 +95,16 @@ Settings from_environment() {
   }
   settings.llm = value("LECTERN_LLM");
   settings.llm_model = value("LECTERN_LLM_MODEL");
-  if (const auto context = value("LECTERN_LLM_CONTEXT")) {
-    int n = 0;
-    const auto [end, error] = std::from_chars(context->data(), context->data() + context->size(), n);
-    if (error != std::errc() || end != context->data() + context->size() || n < kMinContext ||
-        n > kMaxContext)
-      bad_context("LECTERN_LLM_CONTEXT=" + *context);
-    settings.llm_context = n;
+  if (const auto context = value("LECTERN_LLM_CONTEXT"))
+    settings.llm_context = context_of("LECTERN_LLM_CONTEXT", *context);
+  if (const auto context = value("LECTERN_MAX_CONTEXT"))
+    settings.max_context = context_of("LECTERN_MAX_CONTEXT", *context);
+  if (const auto kept = value("LECTERN_KEPT_GB")) {
+    double gb = 0;
+    const auto [end, error] = std::from_chars(kept->data(), kept->data() + kept->size(), gb);
+    if (error != std::errc() || end != kept->data() + kept->size() || !(gb >= 0 && gb <= kMaxKeptGb))
+      bad_kept("LECTERN_KEPT_GB=" + *kept);
+    settings.kept_gb = gb;
   }
   if (const auto kv = value("LECTERN_KV")) {
     if (!is_kv_type(*kv)) bad_kv("LECTERN_KV=" + *kv);
@@ -116,6 +136,14 @@ Settings from_file(const std::filesystem::path& path, bool is_users) {
     } else if (key == "kv" && value.is_string()) {
       settings.kv = value.get<std::string>();
       if (!is_kv_type(*settings.kv)) bad_kv(path.string());
+    } else if (key == "max_context" && value.is_number_integer()) {
+      const auto n = value.get<int64_t>();
+      if (n < kMinContext || n > kMaxContext) bad_context(path.string() + ": max_context");
+      settings.max_context = static_cast<int>(n);
+    } else if (key == "kept_gb" && value.is_number()) {
+      const auto gb = value.get<double>();
+      if (!(gb >= 0 && gb <= kMaxKeptGb)) bad_kept(path.string());
+      settings.kept_gb = gb;
     } else if (key.starts_with("llm") && !is_users) {
       fail("\"" + key +
            "\" may stand only in the user's own config.json: a project must not choose where documents are "
@@ -133,9 +161,7 @@ Settings from_file(const std::filesystem::path& path, bool is_users) {
     } else {
       fail("\"" + key +
            "\" is not a setting, or its value has the wrong type (there are: model, device, threads, kv, "
-           "collection, "
-           "llm, llm_model, "
-           "llm_key_file, llm_context)");
+           "max_context, kept_gb, collection, llm, llm_model, llm_key_file, llm_context)");
     }
   }
   return settings;
@@ -197,6 +223,19 @@ void add_model_options(CLI::App* command, SharedOptions& options) {
       "--fp8", options.fp8,
       "On a GPU: multiply 8-bit floats (e4m3) where prompts are read, faster on Hopper and newer");
   command->add_flag("--dense", options.dense, "Read texts above 32,768 tokens in full, not sparsely");
+  command
+      ->add_option("--max-context", options.max_context,
+                   "The longest context in tokens, however much model and memory allow; 0: no limit")
+      ->check(CLI::Range(0, kMaxContext));
+}
+
+void add_kept_option(CLI::App* command, SharedOptions& options) {
+  command
+      ->add_option(
+          "--kept-gb", options.kept_gb,
+          "GB on disk for documents that were read whole (--level 4), which then are not read again; "
+          "0: none (default: 4)")
+      ->check(CLI::Range(0.0, kMaxKeptGb));
 }
 
 void add_llm_options(CLI::App* command, SharedOptions& options) {
@@ -243,6 +282,8 @@ void complete_options(SharedOptions& options) {
     if (options.threads == 0 && settings.threads) options.threads = *settings.threads;
     if (options.device.empty() && settings.device) options.device = *settings.device;
     if (options.kv.empty() && settings.kv) options.kv = *settings.kv;
+    if (options.max_context == 0 && settings.max_context) options.max_context = *settings.max_context;
+    if (!options.kept_gb) options.kept_gb = settings.kept_gb;
   };
   fill(from_environment());
   if (const auto path = project_file()) fill(from_file(*path, false));

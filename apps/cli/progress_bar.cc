@@ -53,15 +53,19 @@ std::string bar(double fraction) {
 }  // namespace
 
 std::string progress_line(const Progress& progress, uint64_t first_items, uint64_t first_bytes,
-                          double seconds, int width) {
+                          double seconds, int width, double first_work) {
   const bool by_bytes = progress.bytes_total > 0;
   const uint64_t done = by_bytes ? progress.bytes_done : progress.items_done;
   const uint64_t total = by_bytes ? progress.bytes_total : progress.items_total;
   const uint64_t first = by_bytes ? first_bytes : first_items;
 
+  const bool by_work = progress.work_done >= 0;
+
   std::string line = progress.stage;
-  if (total > 0) {
-    const double fraction = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
+  if (total > 0 || by_work) {
+    const double share =
+        by_work ? progress.work_done : static_cast<double>(done) / static_cast<double>(total);
+    const double fraction = std::min(1.0, share);
     line += " " + bar(fraction) + " " + std::to_string(static_cast<int>(fraction * 100)) + " %";
   }
   if (progress.items_total > 0) {
@@ -76,7 +80,11 @@ std::string progress_line(const Progress& progress, uint64_t first_items, uint64
                 static_cast<uint64_t>(static_cast<double>(progress.bytes_done - first_bytes) / seconds)) +
             "/s";
   }
-  if (seconds >= kEstimateAfterSeconds && total > done && done > first) {
+  if (by_work) {
+    const double left = 1 - progress.work_done, since = progress.work_done - first_work;
+    if (seconds >= kEstimateAfterSeconds && left > 0 && since > 0)
+      line += "  " + format_seconds(seconds * left / since) + " left";
+  } else if (seconds >= kEstimateAfterSeconds && total > done && done > first) {
     const double rate = static_cast<double>(done - first) / seconds;
     line += "  " + format_seconds(static_cast<double>(total - done) / rate) + " left";
   }
@@ -100,13 +108,14 @@ void ProgressBar::show(const Progress& progress) {
     stage_start_ = now;
     first_bytes_ = progress.bytes_done;
     first_items_ = progress.items_done;
+    first_work_ = progress.work_done;
   } else if (std::chrono::duration<double>(now - last_drawn_).count() < kRedrawSeconds) {
     return;
   }
   last_drawn_ = now;
   const double seconds = std::chrono::duration<double>(now - stage_start_).count();
-  write_best_effort(
-      fd_, "\r\033[K" + progress_line(progress, first_items_, first_bytes_, seconds, terminal_width(fd_)));
+  write_best_effort(fd_, "\r\033[K" + progress_line(progress, first_items_, first_bytes_, seconds,
+                                                    terminal_width(fd_), first_work_));
   visible_ = true;
 }
 

@@ -1,4 +1,5 @@
 // lectern status, lectern rm
+#include "apps/cli/reading_plan.h"
 #include "apps/cli/target.h"
 #include "base/error.h"
 
@@ -53,12 +54,21 @@ int status_of_all(Program& program) {
       out.warning(printable(error.what()));
     }
   }
+  const KvStoreUse kept = kv_store_use(kept_folder());
   if (out.json()) {
     Json result = json_result("status.all");
     result["collections"] = list;
+    result["kept"] = {{"folder", kept_folder().string()},
+                      {"texts", kept.files},
+                      {"bytes", kept.bytes},
+                      {"max_bytes", kept_limit_bytes(program)}};
     out.print_json(result);
-  } else if (list.empty()) {
-    out.note("nothing is indexed; begin with: lectern index FOLDER");
+    return list.empty() ? kExitNothing : kExitFound;
+  }
+  if (list.empty()) out.note("nothing is indexed; begin with: lectern index FOLDER");
+  if (kept.files > 0) {
+    out.note(plural(kept.files, "text") + " that had been read whole: " + format_bytes(kept.bytes) + " of " +
+             format_bytes(kept_limit_bytes(program)) + " on disk; lectern rm --kept deletes them");
   }
   return list.empty() ? kExitNothing : kExitFound;
 }
@@ -113,7 +123,26 @@ struct RemoveOptions {
   std::string folder;
   std::vector<std::string> paths;
   bool dry_run = false;
+  bool kept = false;
 };
+
+// The KV of documents that were read whole.
+int remove_kept(Program& program, bool dry_run) {
+  Output& out = program.output();
+  const KvStoreUse use = kv_store_use(kept_folder());
+  if (!dry_run) clear_kv_store(kept_folder());
+  if (out.json()) {
+    Json result = json_result("rm.kept");
+    result["texts"] = use.files;
+    result["bytes"] = use.bytes;
+    result["dry_run"] = dry_run;
+    out.print_json(result);
+  } else {
+    out.print_line((dry_run ? "would remove " : "removed ") + plural(use.files, "kept text") + ", " +
+                   format_bytes(use.bytes));
+  }
+  return kExitFound;
+}
 
 // The documents at `path` or under it.
 int n_matching(const Collection& collection, const std::string& path) {
@@ -138,6 +167,9 @@ Json remove_collection(const Target& target, bool dry_run) {
 
 int remove(Program& program, const RemoveOptions& options) {
   Output& out = program.output();
+  if (options.kept) return remove_kept(program, options.dry_run);
+  if (options.folder.empty())
+    throw Error(ErrorCode::kInvalidArgument, "name the folder whose index is to go, or --kept");
   const Target target = find_target(program, options.folder);
   Json n_documents;
   int64_t n = 0;
@@ -190,10 +222,16 @@ void register_status(CLI::App& app, Program& program) {
 void register_rm(CLI::App& app, Program& program) {
   CLI::App* command = add_command(app, "rm", "Forget documents, or a whole index; files are never touched",
                                   "  lectern rm notes garden/bean-soup.md trips/ --dry-run\n"
-                                  "  lectern rm notes\n");
+                                  "  lectern rm notes\n"
+                                  "  lectern rm --kept\n");
   auto options = std::make_shared<RemoveOptions>();
-  command->add_option("FOLDER", options->folder, "The folder whose index it is")->required();
+  CLI::Option* folder = command->add_option("FOLDER", options->folder, "The folder whose index it is");
   command->add_option("PATH", options->paths, "Documents or folders in it; none: the whole index");
+  command
+      ->add_flag(
+          "--kept", options->kept,
+          "Instead: what documents that were read whole (ask --level 4) left on disk to be asked again")
+      ->excludes(folder);
   command->add_flag("--dry-run", options->dry_run, "Only say what would go");
   add_collection_option(command, program.options);
   add_output_options(command, program.options);

@@ -52,7 +52,7 @@ AskRequest read_ask(const Fields& fields) {
                     "question_too_long", "question");
   require_words(request.question, "question");
   const auto level = parse_level(fields.text_or("level", "auto"));
-  if (!level) throw HttpError(400, "\"level\" is auto, 0, 1, 2, 3 or whole", "invalid_value", "level");
+  if (!level) throw HttpError(400, "\"level\" is auto, 0, 1, 2, 3, 4 or whole", "invalid_value", "level");
   request.level = *level;
   request.history = history_of(fields);
   request.seed = static_cast<uint64_t>(fields.integer("seed", 0, 0, INT64_MAX));

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/common/types.h"
 
@@ -26,11 +27,22 @@ inline constexpr int kAlignment = (kBlockElements<kType> == 1 || kBlockBytes<kTy
                                   : kBlockBytes<kType> % 4 == 0                                ? 4
                                                                                                : 2;
 
-// Bytes of which at least kAlign are aligned, by the widest loads that this allows.
+// sizeof(T) bytes from where kAlign of them are aligned, by the widest loads that this allows.
 template <int kAlign, typename T>
 __host__ __device__ __forceinline__ T load_as(const void* from) {
   T value;
-  std::memcpy(&value, __builtin_assume_aligned(from, kAlign), sizeof(T));
+#ifdef __CUDA_ARCH__
+  constexpr int kBytes = sizeof(T) < kAlign ? static_cast<int>(sizeof(T)) : kAlign;
+  using Word = std::conditional_t<
+      kBytes == 16, uint4,
+      std::conditional_t<kBytes == 8, uint2, std::conditional_t<kBytes == 4, uint32_t, uint16_t>>>;
+  static_assert(sizeof(Word) == kBytes && sizeof(T) % kBytes == 0);
+  Word words[sizeof(T) / kBytes];
+  for (int i = 0; i < static_cast<int>(sizeof(T) / kBytes); ++i) words[i] = static_cast<const Word*>(from)[i];
+  std::memcpy(&value, words, sizeof(T));
+#else
+  std::memcpy(&value, from, sizeof(T));
+#endif
   return value;
 }
 
@@ -38,151 +50,174 @@ __host__ __device__ __forceinline__ float half_bits_to_float(uint16_t bits) {
   return __half2float(__ushort_as_half(bits));
 }
 
-// Eight small whole numbers, one a byte.
-struct Bytes8 {
-  uint32_t word[2];
-  __host__ __device__ __forceinline__ int operator[](int i) const {
-    return static_cast<int>(word[i / 4] >> (8 * (i % 4)) & 0xffu);
-  }
+// Four small whole numbers, one a byte, the first the lowest.
+using Bytes4 = uint32_t;
+
+__host__ __device__ __forceinline__ int byte_of(Bytes4 bytes, int i) {
+  return static_cast<int>(bytes >> (8 * i) & 0xffu);
+}
+// Bit i of four bits becomes bit 0 of byte i: the product puts a copy of the bits at each 7th place.
+__host__ __device__ __forceinline__ Bytes4 spread_bits(uint32_t bits) {
+  return bits * 0x00204081u & 0x01010101u;
+}
+
+// In every format of blocks, w = scale * (q - offset) - minimum, where q is a small whole number and scale
+// and minimum belong to a group of 16 or 32 weights. For a block b:
+//   quants4(b, k)     the q of the weights 4k .. 4k + 3
+//   scales_of(b, k)   of the group with the weights 16k .. 16k + 15
+struct Scales {
+  float scale, minimum;
 };
 
-// Eight bytes each shifted and masked; bits from a neighbour must be masked away.
-__host__ __device__ __forceinline__ Bytes8 bits_of(const Bytes8& x, int shift, uint32_t mask) {
-  return {{x.word[0] >> shift & mask, x.word[1] >> shift & mask}};
-}
-__host__ __device__ __forceinline__ Bytes8 with_high(const Bytes8& low, const Bytes8& high, int shift) {
-  return {{low.word[0] | high.word[0] << shift, low.word[1] | high.word[1] << shift}};
-}
-// Bit i of `bits` becomes bit 0 of byte i.
-__host__ __device__ __forceinline__ Bytes8 spread_bits(uint32_t bits) {
-  // The product puts a copy of four bits at each 7th place, so that bit i stands at place 8i.
-  return {{(bits & 15u) * 0x00204081u & 0x01010101u, (bits >> 4 & 15u) * 0x00204081u & 0x01010101u}};
-}
-
-// w = scale * (q - offset) - minimum
-__host__ __device__ __forceinline__ void scaled(const Bytes8& q, int offset, float scale, float (&w)[8]) {
-  for (int i = 0; i < 8; ++i) w[i] = scale * static_cast<float>(q[i] - offset);
-}
-__host__ __device__ __forceinline__ void scaled_plus(const Bytes8& q, float scale, float add, float (&w)[8]) {
-  for (int i = 0; i < 8; ++i) w[i] = scale * static_cast<float>(q[i]) + add;
-}
-
-// Blocks of 32 whose quants are nibbles: weights 8k.. are the low ones of the first or second half of qs, or
-// the high ones.
+// Blocks of 32 whose quants are nibbles: the low ones of qs, then the high ones.
 template <int kAlign>
-__host__ __device__ __forceinline__ Bytes8 nibbles_of_32(const uint8_t* qs, int k) {
-  return bits_of(load_as<kAlign, Bytes8>(qs + k % 2 * 8), k / 2 * 4, 0x0f0f0f0fu);
+__host__ __device__ __forceinline__ Bytes4 nibbles_of_32(const uint8_t* qs, int k) {
+  return load_as<kAlign, uint32_t>(qs + k % 4 * 4) >> (k / 4 * 4) & 0x0f0f0f0fu;
+}
+__host__ __device__ __forceinline__ Bytes4 fifth_bits(const uint8_t* qh, int k) {
+  return spread_bits(qh[k / 2] >> (k % 2 * 4) & 15u) << 4;
 }
 
-__host__ __device__ __forceinline__ int iq4_value(int index) {
-  // -127 -104 -83 -65 -49 -35 -22 -10 1 13 25 38 53 69 89 113, 128 more than each, a byte each.
-  constexpr uint64_t kLow = 0x766a5d4f3f2d1801u, kHigh = 0xf1d9c5b5a6998d81u;
-  return static_cast<int>((index < 8 ? kLow : kHigh) >> (8 * (index % 8)) & 0xffu) - 128;
+__host__ __device__ __forceinline__ Bytes4 quants4(const BlockQ8_0& b, int k) {  // of signed bytes
+  return load_as<2, uint32_t>(b.qs + 4 * k);
 }
-__host__ __device__ __forceinline__ void scaled_iq4(const Bytes8& q, float scale, float (&w)[8]) {
-  for (int i = 0; i < 8; ++i) w[i] = scale * static_cast<float>(iq4_value(q[i]));
+__host__ __device__ __forceinline__ Bytes4 quants4(const BlockQ4_0& b, int k) {
+  return nibbles_of_32<2>(b.qs, k);
+}
+__host__ __device__ __forceinline__ Bytes4 quants4(const BlockQ4_1& b, int k) {
+  return nibbles_of_32<4>(b.qs, k);
+}
+__host__ __device__ __forceinline__ Bytes4 quants4(const BlockQ5_0& b, int k) {
+  return nibbles_of_32<2>(b.qs, k) | fifth_bits(b.qh, k);
+}
+__host__ __device__ __forceinline__ Bytes4 quants4(const BlockQ5_1& b, int k) {
+  return nibbles_of_32<4>(b.qs, k) | fifth_bits(b.qh, k);
 }
 
-// Weights 8k .. 8k + 7 of a block.
-__host__ __device__ __forceinline__ void decode8(const BlockQ8_0& b, int k, float (&w)[8]) {
-  const auto q = load_as<2, Bytes8>(b.qs + 8 * k);
-  const float d = half_bits_to_float(b.d);
-  for (int i = 0; i < 8; ++i) w[i] = d * static_cast<float>(static_cast<int8_t>(q[i]));
-}
-__host__ __device__ __forceinline__ void decode8(const BlockQ4_0& b, int k, float (&w)[8]) {
-  scaled(nibbles_of_32<2>(b.qs, k), 8, half_bits_to_float(b.d), w);
-}
-__host__ __device__ __forceinline__ void decode8(const BlockQ4_1& b, int k, float (&w)[8]) {
-  scaled_plus(nibbles_of_32<4>(b.qs, k), half_bits_to_float(b.d), half_bits_to_float(b.m), w);
-}
-__host__ __device__ __forceinline__ void decode8(const BlockQ5_0& b, int k, float (&w)[8]) {
-  scaled(with_high(nibbles_of_32<2>(b.qs, k), spread_bits(b.qh[k]), 4), 16, half_bits_to_float(b.d), w);
-}
-__host__ __device__ __forceinline__ void decode8(const BlockQ5_1& b, int k, float (&w)[8]) {
-  scaled_plus(with_high(nibbles_of_32<4>(b.qs, k), spread_bits(b.qh[k]), 4), half_bits_to_float(b.d),
-              half_bits_to_float(b.m), w);
+template <typename Block>
+__host__ __device__ __forceinline__ Scales scales_of(const Block& b, int) {
+  if constexpr (requires { b.m; }) {
+    return {half_bits_to_float(b.d), -half_bits_to_float(b.m)};
+  } else {
+    return {half_bits_to_float(b.d), 0.0f};
+  }
 }
 
 // Q2_K and Q3_K: each half of the super-block has 32 bytes of qs, whose four bit pairs are weights 32 apart.
 template <int kAlign>
-__host__ __device__ __forceinline__ Bytes8 pairs_of_256(const uint8_t* qs, int k) {
-  return bits_of(load_as<kAlign, Bytes8>(qs + k / 16 * 32 + k % 4 * 8), k % 16 / 4 * 2, 0x03030303u);
+__host__ __device__ __forceinline__ Bytes4 pairs_of_256(const uint8_t* qs, int k) {
+  return load_as<kAlign, uint32_t>(qs + k / 32 * 32 + k % 8 * 4) >> (k % 32 / 8 * 2) & 0x03030303u;
 }
-__host__ __device__ __forceinline__ void decode8(const BlockQ2_K& b, int k, float (&w)[8]) {
-  const int scale = b.scales[k / 2];
-  scaled_plus(pairs_of_256<4>(b.qs, k), half_bits_to_float(b.d) * static_cast<float>(scale & 15),
-              -(half_bits_to_float(b.dmin) * static_cast<float>(scale >> 4)), w);
-}
-__host__ __device__ __forceinline__ void decode8(const BlockQ3_K& b, int k, float (&w)[8]) {
-  const int j = k / 2;
-  const int low = b.scales[j % 8] >> (j / 8 * 4) & 15, high = b.scales[8 + j % 4] >> (j / 4 * 2) & 3;
-  const Bytes8 bit = bits_of(load_as<2, Bytes8>(b.hmask + k % 4 * 8), k / 4, 0x01010101u);
-  scaled(with_high(pairs_of_256<2>(b.qs, k), bit, 2), 4,
-         half_bits_to_float(b.d) * static_cast<float>((low | high << 4) - 32), w);
+// Bit k/8 of four of 32 bytes: a further bit of each weight of a super-block.
+template <int kAlign>
+__host__ __device__ __forceinline__ Bytes4 bit_of_256(const uint8_t* bits, int k) {
+  return load_as<kAlign, uint32_t>(bits + k % 8 * 4) >> (k / 8) & 0x01010101u;
 }
 
-// Q4_K and Q5_K: eight 6-bit scales and eight 6-bit minima in the bytes 4..15 of a block. The first four of
-// each lie whole in the low bits; the others' low nibbles share the last four bytes and their high bits sit
-// on top of the first eight.
-struct ScaleMin {
-  float scale, minimum;
-};
-__host__ __device__ __forceinline__ ScaleMin scale_min(const uint4& head, int j) {
+__host__ __device__ __forceinline__ Bytes4 quants4(const BlockQ2_K& b, int k) {
+  return pairs_of_256<4>(b.qs, k);
+}
+__host__ __device__ __forceinline__ Scales scales_of(const BlockQ2_K& b, int k) {
+  return {half_bits_to_float(b.d) * static_cast<float>(b.scales[k] & 15),
+          half_bits_to_float(b.dmin) * static_cast<float>(b.scales[k] >> 4)};
+}
+
+__host__ __device__ __forceinline__ Bytes4 quants4(const BlockQ3_K& b, int k) {
+  return pairs_of_256<2>(b.qs, k) | bit_of_256<2>(b.hmask, k) << 2;
+}
+__host__ __device__ __forceinline__ Scales scales_of(const BlockQ3_K& b, int k) {
+  const int low = b.scales[k % 8] >> (k / 8 * 4) & 15, high = b.scales[8 + k % 4] >> (k / 4 * 2) & 3;
+  return {half_bits_to_float(b.d) * static_cast<float>((low | high << 4) - 32), 0.0f};
+}
+
+// Q4_K and Q5_K: the low and high nibbles of each 32 bytes of qs are 32 weights each.
+__host__ __device__ __forceinline__ Bytes4 nibbles_of_256(const uint8_t* qs, int k) {
+  return load_as<4, uint32_t>(qs + k / 16 * 32 + k % 8 * 4) >> (k / 8 % 2 * 4) & 0x0f0f0f0fu;
+}
+// Eight 6-bit scales and eight 6-bit minima in the bytes 4..15 of a block. The first four of each lie whole
+// in the low bits; the others' low nibbles share the last four bytes and their high bits sit on top of the
+// first eight.
+__host__ __device__ __forceinline__ Scales scales_of_32(const uint4& head, int j) {
   const int shift = j % 4 * 8;
-  const uint32_t scales = head.y >> shift & 0xffu, minima = head.z >> shift & 0xffu,
-                 rest = head.w >> shift & 0xffu;
+  const uint32_t scales = head.y >> shift & 0xffu, minima = head.z >> shift & 0xffu;
+  const uint32_t rest = head.w >> shift & 0xffu;
   const uint32_t scale = j < 4 ? scales & 63u : (rest & 15u) | scales >> 6 << 4;
   const uint32_t minimum = j < 4 ? minima & 63u : rest >> 4 | minima >> 6 << 4;
   return {half_bits_to_float(static_cast<uint16_t>(head.x)) * static_cast<float>(scale),
           half_bits_to_float(static_cast<uint16_t>(head.x >> 16)) * static_cast<float>(minimum)};
 }
-__host__ __device__ __forceinline__ void decode8(const BlockQ4_K& b, int k, float (&w)[8]) {
-  const ScaleMin s = scale_min(load_as<16, uint4>(&b), k / 4);
-  const auto q = load_as<8, Bytes8>(b.qs + k / 8 * 32 + k % 4 * 8);
-  scaled_plus(bits_of(q, k / 4 % 2 * 4, 0x0f0f0f0fu), s.scale, -s.minimum, w);
+__host__ __device__ __forceinline__ Bytes4 quants4(const BlockQ4_K& b, int k) {
+  return nibbles_of_256(b.qs, k);
 }
-__host__ __device__ __forceinline__ void decode8(const BlockQ5_K& b, int k, float (&w)[8]) {
-  const ScaleMin s = scale_min(load_as<16, uint4>(&b), k / 4);
-  const auto q = load_as<8, Bytes8>(b.qs + k / 8 * 32 + k % 4 * 8);
-  const Bytes8 bit = bits_of(load_as<8, Bytes8>(b.qh + k % 4 * 8), k / 4, 0x01010101u);
-  scaled_plus(with_high(bits_of(q, k / 4 % 2 * 4, 0x0f0f0f0fu), bit, 4), s.scale, -s.minimum, w);
+__host__ __device__ __forceinline__ Scales scales_of(const BlockQ4_K& b, int k) {
+  return scales_of_32(load_as<16, uint4>(&b), k / 2);
+}
+__host__ __device__ __forceinline__ Bytes4 quants4(const BlockQ5_K& b, int k) {
+  return nibbles_of_256(b.qs, k) | bit_of_256<4>(b.qh, k) << 4;
+}
+__host__ __device__ __forceinline__ Scales scales_of(const BlockQ5_K& b, int k) {
+  return scales_of_32(load_as<16, uint4>(&b), k / 2);
 }
 
-__host__ __device__ __forceinline__ void decode8(const BlockQ6_K& b, int k, float (&w)[8]) {
+__host__ __device__ __forceinline__ Bytes4 quants4(const BlockQ6_K& b, int k) {
   // Each half: 64 bytes of ql (low nibbles first, then high ones), 32 bytes of qh (a bit pair each 32
   // weights).
-  const int half = k / 16, j = k % 16;
-  const auto low = load_as<2, Bytes8>(b.ql + half * 64 + j % 8 * 8);
-  const auto high = load_as<2, Bytes8>(b.qh + half * 32 + j % 4 * 8);
-  scaled(with_high(bits_of(low, j / 8 * 4, 0x0f0f0f0fu), bits_of(high, j / 4 * 2, 0x03030303u), 4), 32,
-         half_bits_to_float(b.d) * static_cast<float>(b.scales[k / 2]), w);
+  const int half = k / 32, j = k % 32;
+  const uint32_t low = load_as<2, uint32_t>(b.ql + half * 64 + j % 16 * 4) >> (j / 16 * 4) & 0x0f0f0f0fu;
+  const uint32_t high = load_as<2, uint32_t>(b.qh + half * 32 + j % 8 * 4) >> (j / 8 * 2) & 0x03030303u;
+  return low | high << 4;
+}
+__host__ __device__ __forceinline__ Scales scales_of(const BlockQ6_K& b, int k) {
+  return {half_bits_to_float(b.d) * static_cast<float>(b.scales[k]), 0.0f};
 }
 
-__host__ __device__ __forceinline__ void decode8(const BlockIQ4_NL& b, int k, float (&w)[8]) {
-  scaled_iq4(nibbles_of_32<2>(b.qs, k), half_bits_to_float(b.d), w);
+// The value of each of four nibbles, as signed bytes.
+__host__ __device__ __forceinline__ Bytes4 iq4_values(Bytes4 nibbles) {
+  // -127 -104 -83 -65 -49 -35 -22 -10, then 1 13 25 38 53 69 89 113.
+  constexpr uint64_t kLow = 0xf6eaddcfbfad9881u, kHigh = 0x7159453526190d01u;
+  Bytes4 result = 0;
+  for (int i = 0; i < 4; ++i) {
+    const int index = byte_of(nibbles, i);
+    const uint64_t values = index < 8 ? kLow : kHigh;
+    result |= (static_cast<uint32_t>(values >> (8 * (index % 8))) & 0xffu) << (8 * i);
+  }
+  return result;
 }
-__host__ __device__ __forceinline__ void decode8(const BlockIQ4_XS& b, int k, float (&w)[8]) {
-  const int j = k / 4;
+__host__ __device__ __forceinline__ Bytes4 quants4(const BlockIQ4_NL& b, int k) {
+  return iq4_values(nibbles_of_32<2>(b.qs, k));
+}
+__host__ __device__ __forceinline__ Bytes4 quants4(const BlockIQ4_XS& b, int k) {
+  return iq4_values(nibbles_of_32<4>(b.qs + k / 8 * 16, k % 8));
+}
+__host__ __device__ __forceinline__ Scales scales_of(const BlockIQ4_XS& b, int k) {
+  const int j = k / 2;
   const int low = b.scales_l[j / 2] >> (j % 2 * 4) & 15, high = b.scales_h >> (2 * j) & 3;
-  scaled_iq4(nibbles_of_32<8>(b.qs + 16 * j, k % 4),
-             half_bits_to_float(b.d) * static_cast<float>((low | high << 4) - 32), w);
+  return {half_bits_to_float(b.d) * static_cast<float>((low | high << 4) - 32), 0.0f};
 }
 
+// The block, the weights of a group, what is subtracted from q, whether q is a signed byte, whether there are
+// minima.
+template <typename BlockType, int kGroupOf, int kOffsetOf, bool kSignedOf, bool kMinimumOf>
+struct FormatOf {
+  using Block = BlockType;
+  static constexpr int kGroup = kGroupOf, kOffset = kOffsetOf;
+  static constexpr bool kSigned = kSignedOf, kMinimum = kMinimumOf;
+};
 template <DType kType>
-struct BlockOf;
+struct Format;
 // clang-format off
-template <> struct BlockOf<DType::kQ8_0> { using Type = BlockQ8_0; };
-template <> struct BlockOf<DType::kQ4_0> { using Type = BlockQ4_0; };
-template <> struct BlockOf<DType::kQ4_1> { using Type = BlockQ4_1; };
-template <> struct BlockOf<DType::kQ5_0> { using Type = BlockQ5_0; };
-template <> struct BlockOf<DType::kQ5_1> { using Type = BlockQ5_1; };
-template <> struct BlockOf<DType::kQ2_K> { using Type = BlockQ2_K; };
-template <> struct BlockOf<DType::kQ3_K> { using Type = BlockQ3_K; };
-template <> struct BlockOf<DType::kQ4_K> { using Type = BlockQ4_K; };
-template <> struct BlockOf<DType::kQ5_K> { using Type = BlockQ5_K; };
-template <> struct BlockOf<DType::kQ6_K> { using Type = BlockQ6_K; };
-template <> struct BlockOf<DType::kIQ4_NL> { using Type = BlockIQ4_NL; };
-template <> struct BlockOf<DType::kIQ4_XS> { using Type = BlockIQ4_XS; };
+template <> struct Format<DType::kQ8_0> : FormatOf<BlockQ8_0, 32, 0, true, false> {};
+template <> struct Format<DType::kQ4_0> : FormatOf<BlockQ4_0, 32, 8, false, false> {};
+template <> struct Format<DType::kQ4_1> : FormatOf<BlockQ4_1, 32, 0, false, true> {};
+template <> struct Format<DType::kQ5_0> : FormatOf<BlockQ5_0, 32, 16, false, false> {};
+template <> struct Format<DType::kQ5_1> : FormatOf<BlockQ5_1, 32, 0, false, true> {};
+template <> struct Format<DType::kQ2_K> : FormatOf<BlockQ2_K, 16, 0, false, true> {};
+template <> struct Format<DType::kQ3_K> : FormatOf<BlockQ3_K, 16, 4, false, false> {};
+template <> struct Format<DType::kQ4_K> : FormatOf<BlockQ4_K, 32, 0, false, true> {};
+template <> struct Format<DType::kQ5_K> : FormatOf<BlockQ5_K, 32, 0, false, true> {};
+template <> struct Format<DType::kQ6_K> : FormatOf<BlockQ6_K, 16, 32, false, false> {};
+template <> struct Format<DType::kIQ4_NL> : FormatOf<BlockIQ4_NL, 32, 0, true, false> {};
+template <> struct Format<DType::kIQ4_XS> : FormatOf<BlockIQ4_XS, 32, 0, true, false> {};
 // clang-format on
 
 // Weights 8 index .. 8 index + 7 of a row, or of a whole matrix.
@@ -208,10 +243,19 @@ __host__ __device__ __forceinline__ void decode8(const void* row, int64_t index,
       }
     }
   } else {
-    constexpr int kGroups = kBlockElements<kType> / 8;
-    const auto* block =
-        reinterpret_cast<const typename BlockOf<kType>::Type*>(bytes + index / kGroups * kBlockBytes<kType>);
-    decode8(*block, static_cast<int>(index % kGroups), w);
+    using F = Format<kType>;
+    constexpr int kEights = kBlockElements<kType> / 8;
+    const auto& block =
+        *reinterpret_cast<const typename F::Block*>(bytes + index / kEights * kBlockBytes<kType>);
+    const int k = static_cast<int>(index % kEights);
+    const Scales s = scales_of(block, k / 2);
+    for (int half = 0; half < 2; ++half) {
+      const Bytes4 q = quants4(block, 2 * k + half);
+      for (int i = 0; i < 4; ++i) {
+        const int value = F::kSigned ? static_cast<int8_t>(byte_of(q, i)) : byte_of(q, i) - F::kOffset;
+        w[4 * half + i] = s.scale * static_cast<float>(value) - (F::kMinimum ? s.minimum : 0.0f);
+      }
+    }
   }
 }
 

@@ -1,8 +1,9 @@
 // What the CUDA backend launches. Everything is asynchronous on `stream`, takes device memory, allocates
 // nothing and checks nothing: shapes were checked by engine/cuda_backend, errors are found by its next
 // synchronisation. Row-major throughout; `[a, b]` is a shape, last index contiguous. n = tokens (rows) of a
-// piece of the batch, h = hidden_size, d = head_dim (at most 256), as in engine/model.h. h, d and the columns of
-// all matrices are multiples of 8; every pointer to an array is aligned to 16 bytes, a matrix of weights to 256.
+// piece of the batch, h = hidden_size, d = head_dim (at most 256), as in engine/model.h. h, d and the columns
+// of all matrices are multiples of 8; every pointer to an array is aligned to 16 bytes, a matrix of weights
+// to 256.
 //
 // Numbers: the residual stream is float; what a matrix product reads is bfloat16 (its range is that of float,
 // and feed-forward blocks of Qwen2 reach far beyond half precision); attention reads queries, keys and values
@@ -37,7 +38,7 @@ struct FewTokensArgs {
   DType dtype;
   const void* w;  // [*, cols] as in the file
   int n_rows, cols;
-  const int32_t* rows;  // [n_rows] which rows of W; null: the first n_rows
+  const int32_t* rows;     // [n_rows] which rows of W; null: the first n_rows
   const __nv_bfloat16* x;  // [n, cols]
   int n;                   // any number; more than kFewTokens are taken kFewTokens at a time
   float* y;                // [n, y_stride]; null where y_bf16 is wanted
@@ -58,7 +59,8 @@ void rmsnorm(const float* x, const float* weight, int n, int h, float eps, __nv_
 // gate = silu(gate) * up, elementwise over n_elements
 void silu_mul(__nv_bfloat16* gate, const __nv_bfloat16* up, int64_t n_elements, cudaStream_t stream);
 // out[i, :] = x[rows[i], :]; for rows of floats, halves or bfloat16 by their size in bytes (a multiple of 4).
-void gather_rows(const void* x, const int32_t* rows, int n, int64_t row_bytes, void* out, cudaStream_t stream);
+void gather_rows(const void* x, const int32_t* rows, int n, int64_t row_bytes, void* out,
+                 cudaStream_t stream);
 // *flag |= 1 where x[n] holds a NaN or an infinity.
 void check_finite(const float* x, int64_t n, int32_t* flag, cudaStream_t stream);
 
@@ -86,9 +88,9 @@ struct KvLayer {
   int n_kv_heads, head_dim;
 };
 
-// qkv[n, (Hq + 2 Hkv) d] float, without biases -> queries as halves, rotated for each kind of chunk (null: not
-// wanted), [n, Hq d]; keys (rotated) and values into the pages: row i at position positions[i] % kPageTokens
-// of page pages[i].
+// qkv[n, (Hq + 2 Hkv) d] float, without biases -> queries as halves, rotated for each kind of chunk (null:
+// not wanted), [n, Hq d]; keys (rotated) and values into the pages: row i at position positions[i] %
+// kPageTokens of page pages[i].
 struct StoreArgs {
   const float* qkv;
   const float *q_bias, *k_bias, *v_bias;
@@ -106,12 +108,12 @@ void rotate_and_store(const StoreArgs& args, cudaStream_t stream);
 // A few queries of one sequence, all of one chunk; with the query heads of a KV head they are the rows of a
 // block: row r is query r / group, head r % group of the group.
 struct AttentionTask {
-  int32_t row;             // of the first query in q and out
-  int32_t n_queries;       // n_queries * group <= attention_rows
-  int32_t first_position;  // of the first query; its key is in the cache already
-  int32_t page_table;      // index into `pages` of the sequence's first page
+  int32_t row;                    // of the first query in q and out
+  int32_t n_queries;              // n_queries * group <= attention_rows
+  int32_t first_position;         // of the first query; its key is in the cache already
+  int32_t page_table;             // index into `pages` of the sequence's first page
   int32_t succ_page, intra_page;  // Dual Chunk Attention as in kernels/cpu/kernel_table.h; 0 without
-  int32_t sparse;          // index of its lists in PageLists, or -1: all pages are read
+  int32_t sparse;                 // index of its lists in PageLists, or -1: all pages are read
 };
 // Which pages the sparse tasks read: task's list of KV head k begins at lists + (sparse * n_kv_heads + k) *
 // max_pages and has n[sparse * n_kv_heads + k] entries, ascending; fewer than 0: all pages are read.
@@ -131,11 +133,12 @@ struct AttentionArgs {
   int n_tasks;
   int rows;      // of a task at most: kPrefillRows or kDecodeRows
   int n_splits;  // the pages of a task are shared out among so many blocks; 1: none
-  float* partial;  // n_splits > 1: [n_tasks, n_kv_heads, n_splits, rows, d + 2] (sum, maximum, weighted values)
+  float*
+      partial;  // n_splits > 1: [n_tasks, n_kv_heads, n_splits, rows, d + 2] (sum, maximum, weighted values)
   PageLists sparse;
-  float scale;  // 1/sqrt(d)
-  __nv_bfloat16* out;    // [*, Hq d], rows as in q; null: only log_sum_exp is wanted
-  float* log_sum_exp;    // [n_tasks, n_kv_heads, rows], natural logarithm; may be null
+  float scale;         // 1/sqrt(d)
+  __nv_bfloat16* out;  // [*, Hq d], rows as in q; null: only log_sum_exp is wanted
+  float* log_sum_exp;  // [n_tasks, n_kv_heads, rows], natural logarithm; may be null
 };
 size_t attention_partial_floats(int n_tasks, int n_kv_heads, int n_splits, int rows, int head_dim);
 void attention(const AttentionArgs& args, cudaStream_t stream);
@@ -169,8 +172,8 @@ void group_by_expert(const int32_t* experts, int n_slots, int n_experts, int32_t
 // grouped[row_of[s], :] = x[s / top_k, :]
 void scatter_to_experts(const __nv_bfloat16* x, const int32_t* row_of, int n_slots, int top_k, int h,
                         __nv_bfloat16* grouped, cudaStream_t stream);
-// residual[t, :] += sum_i weights[t, i] y[row_of[t * top_k + i], :] + sigmoid(x[t, :] . shared_gate) shared[t, :]
-// (shared null: without the last term)
+// residual[t, :] += sum_i weights[t, i] y[row_of[t * top_k + i], :] + sigmoid(x[t, :] . shared_gate)
+// shared[t, :] (shared null: without the last term)
 void combine_experts(const float* y, const int32_t* row_of, const float* weights, const __nv_bfloat16* x,
                      const float* shared_gate, const float* shared, int n, int top_k, int h, float* residual,
                      cudaStream_t stream);

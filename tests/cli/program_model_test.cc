@@ -151,7 +151,8 @@ TEST_CASE("the examples of ask and chat in the help work when pasted") {
                                                   {"chat"},
                                                   {"eval", "qa"},
                                                   {"eval", "perplexity"},
-                                                  {"eval", "needle"}}) {
+                                                  {"eval", "needle"},
+                                                  {"eval", "ruler"}}) {
     for (const std::string& example : notes.examples(command)) {
       INFO(example);
       const SubprocessResult result =

@@ -20,20 +20,32 @@ namespace {
 
 float load(const void* base, cudaDataType_t type, size_t i) {
   switch (type) {
-    case CUDA_R_32F: return static_cast<const float*>(base)[i];
-    case CUDA_R_16F: return __half2float(static_cast<const __half*>(base)[i]);
-    case CUDA_R_16BF: return __bfloat162float(static_cast<const __nv_bfloat16*>(base)[i]);
-    case CUDA_R_8F_E4M3: return static_cast<float>(static_cast<const __nv_fp8_e4m3*>(base)[i]);
+    case CUDA_R_32F:
+      return static_cast<const float*>(base)[i];
+    case CUDA_R_16F:
+      return __half2float(static_cast<const __half*>(base)[i]);
+    case CUDA_R_16BF:
+      return __bfloat162float(static_cast<const __nv_bfloat16*>(base)[i]);
+    case CUDA_R_8F_E4M3:
+      return static_cast<float>(static_cast<const __nv_fp8_e4m3*>(base)[i]);
   }
   return 0;
 }
 
 void store(void* base, cudaDataType_t type, size_t i, float value) {
   switch (type) {
-    case CUDA_R_32F: static_cast<float*>(base)[i] = value; break;
-    case CUDA_R_16F: static_cast<__half*>(base)[i] = __float2half_rn(value); break;
-    case CUDA_R_16BF: static_cast<__nv_bfloat16*>(base)[i] = __float2bfloat16_rn(value); break;
-    case CUDA_R_8F_E4M3: static_cast<__nv_fp8_e4m3*>(base)[i] = __nv_fp8_e4m3(value); break;
+    case CUDA_R_32F:
+      static_cast<float*>(base)[i] = value;
+      break;
+    case CUDA_R_16F:
+      static_cast<__half*>(base)[i] = __float2half_rn(value);
+      break;
+    case CUDA_R_16BF:
+      static_cast<__nv_bfloat16*>(base)[i] = __float2bfloat16_rn(value);
+      break;
+    case CUDA_R_8F_E4M3:
+      static_cast<__nv_fp8_e4m3*>(base)[i] = __nv_fp8_e4m3(value);
+      break;
   }
 }
 
@@ -69,15 +81,28 @@ cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t desc) {
   delete desc;
   return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t attribute,
-                                              const void* value, size_t bytes) {
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
+                                              cublasLtMatmulDescAttributes_t attribute, const void* value,
+                                              size_t bytes) {
   switch (attribute) {
-    case CUBLASLT_MATMUL_DESC_TRANSA: std::memcpy(&desc->op[0], value, bytes); break;
-    case CUBLASLT_MATMUL_DESC_TRANSB: std::memcpy(&desc->op[1], value, bytes); break;
-    case CUBLASLT_MATMUL_DESC_A_SCALE_POINTER: std::memcpy(&desc->scale[0], value, bytes); break;
-    case CUBLASLT_MATMUL_DESC_B_SCALE_POINTER: std::memcpy(&desc->scale[1], value, bytes); break;
-    case CUBLASLT_MATMUL_DESC_A_SCALE_MODE: std::memcpy(&desc->scale_mode[0], value, bytes); break;
-    case CUBLASLT_MATMUL_DESC_B_SCALE_MODE: std::memcpy(&desc->scale_mode[1], value, bytes); break;
+    case CUBLASLT_MATMUL_DESC_TRANSA:
+      std::memcpy(&desc->op[0], value, bytes);
+      break;
+    case CUBLASLT_MATMUL_DESC_TRANSB:
+      std::memcpy(&desc->op[1], value, bytes);
+      break;
+    case CUBLASLT_MATMUL_DESC_A_SCALE_POINTER:
+      std::memcpy(&desc->scale[0], value, bytes);
+      break;
+    case CUBLASLT_MATMUL_DESC_B_SCALE_POINTER:
+      std::memcpy(&desc->scale[1], value, bytes);
+      break;
+    case CUBLASLT_MATMUL_DESC_A_SCALE_MODE:
+      std::memcpy(&desc->scale_mode[0], value, bytes);
+      break;
+    case CUBLASLT_MATMUL_DESC_B_SCALE_MODE:
+      std::memcpy(&desc->scale_mode[1], value, bytes);
+      break;
   }
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -100,12 +125,14 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t prefer
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
-                                                    cublasLtMatmulPreferenceAttributes_t, const void*, size_t) {
+                                                    cublasLtMatmulPreferenceAttributes_t, const void*,
+                                                    size_t) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a,
-                                              cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t d,
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t desc,
+                                              cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t d,
                                               cublasLtMatmulPreference_t, int n_wanted,
                                               cublasLtMatmulHeuristicResult_t* results, int* n_results) {
   *n_results = 0;
@@ -115,7 +142,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   if (k != k_b || m != d->rows || n != d->cols) return CUBLAS_STATUS_INVALID_VALUE;
   // What Hopper asks of 8-bit floats.
   const bool fp8 = a->type == CUDA_R_8F_E4M3 || b->type == CUDA_R_8F_E4M3;
-  if (fp8 && (a->type != b->type || !t_a || t_b || k % 16 != 0 || m % 16 != 0)) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (fp8 && (a->type != b->type || !t_a || t_b || k % 16 != 0 || m % 16 != 0))
+    return CUBLAS_STATUS_NOT_SUPPORTED;
   if (n_wanted < 1) return CUBLAS_STATUS_INVALID_VALUE;
   results[0] = {.algo = {}, .workspaceSize = 0, .state = CUBLAS_STATUS_SUCCESS};
   *n_results = 1;
@@ -138,8 +166,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
           sum += double{load(a, a_layout.type, place(a_layout, desc.op[0], y, i))} *
                  double{load(b, b_layout.type, place(b_layout, desc.op[1], i, x))};
         auto value = alpha_value * scale_of(desc, 0, y) * scale_of(desc, 1, x) * static_cast<float>(sum);
-        if (beta_value != 0)
-          value += beta_value * load(c, c_layout.type, place(c_layout, CUBLAS_OP_N, y, x));
+        if (beta_value != 0) value += beta_value * load(c, c_layout.type, place(c_layout, CUBLAS_OP_N, y, x));
         store(d, d_layout.type, place(d_layout, CUBLAS_OP_N, y, x), value);
       }
     }

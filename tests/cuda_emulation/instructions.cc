@@ -12,9 +12,7 @@ using emulation::get;
 using emulation::lane;
 using emulation::put;
 
-float half_of(uint32_t pair, int i) {
-  return half_to_float(static_cast<uint16_t>(pair >> (16 * i)));
-}
+using ToFloat = float (*)(uint16_t);
 
 struct Operands {
   uint32_t a[4], b[2];
@@ -39,7 +37,12 @@ void load_matrices(uint32_t (&r)[4], const void* row, bool transposed) {
 
 }  // namespace
 
-void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+namespace {
+
+void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], ToFloat to_float) {
+  const auto half_of = [to_float](uint32_t pair, int i) {
+    return to_float(static_cast<uint16_t>(pair >> (16 * i)));
+  };
   put(Operands{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}});
   emulation::warp_barrier();
   for (int i = 0; i < 4; ++i) {
@@ -54,6 +57,16 @@ void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
     d[i] += sum;
   }
   emulation::warp_barrier();
+}
+
+}  // namespace
+
+void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  mma(d, a, b, half_to_float);
+}
+
+void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  mma(d, a, b, bf16_to_float);
 }
 
 void ldmatrix_x4(uint32_t (&r)[4], const void* row) {

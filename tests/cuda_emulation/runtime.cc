@@ -1,4 +1,5 @@
-// The host side of the stand-in: memory that is counted, streams that run at once, graphs that are played back.
+// The host side of the stand-in: memory that is counted, streams that run at once, graphs that are played
+// back.
 #include <cstdlib>
 #include <functional>
 #include <map>
@@ -65,8 +66,21 @@ cudaError_t cudaSetDevice(int index) {
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
   if (index != 0) return cudaErrorInvalidDevice;
-  *properties = {.name = "emulated", .totalGlobalMem = device().total, .major = 9, .minor = 0,
-                 .multiProcessorCount = 4, .sharedMemPerBlockOptin = 227 << 10};
+  *properties = {.name = "emulated",
+                 .totalGlobalMem = device().total,
+                 .major = 9,
+                 .minor = 0,
+                 .multiProcessorCount = 4,
+                 .sharedMemPerBlockOptin = 227 << 10};
+  return cudaSuccess;
+}
+cudaError_t cudaGetDevice(int* index) {
+  *index = 0;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int index) {
+  if (index != 0) return cudaErrorInvalidDevice;
+  *value = 227 << 10;
   return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {

@@ -29,3 +29,7 @@ inline __nv_bfloat162 __floats2bfloat162_rn(float x, float y) {
 inline float2 __bfloat1622float2(__nv_bfloat162 value) {
   return {__bfloat162float(value.x), __bfloat162float(value.y)};
 }
+inline __nv_bfloat162 __hsub2(__nv_bfloat162 a, __nv_bfloat162 b) {
+  return __floats2bfloat162_rn(__bfloat162float(a.x) - __bfloat162float(b.x),
+                               __bfloat162float(a.y) - __bfloat162float(b.y));
+}

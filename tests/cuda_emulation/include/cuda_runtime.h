@@ -51,6 +51,14 @@ T __shfl_down_sync(unsigned, T value, unsigned delta) {
   const int lane = lectern::emulation::lane() + static_cast<int>(delta);
   return lectern::emulation::shuffle(value, lane < 32 ? lane : lectern::emulation::lane());
 }
+// Byte i of the result is byte (selector >> 4i & 7) of the eight bytes of x, then y.
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
+  const uint64_t bytes = uint64_t{y} << 32 | x;
+  unsigned result = 0;
+  for (int i = 0; i < 4; ++i)
+    result |= (static_cast<unsigned>(bytes >> (8 * (selector >> (4 * i) & 7))) & 0xffu) << (8 * i);
+  return result;
+}
 inline unsigned __ballot_sync(unsigned, int predicate) {
   return lectern::emulation::ballot(predicate != 0);
 }
@@ -77,9 +85,6 @@ inline int atomicOr(int* at, int value) {
 }
 inline float __expf(float x) {
   return std::exp(x);
-}
-inline float exp2f_fast(float x) {
-  return std::exp2(x);
 }
 inline float __fdividef(float a, float b) {
   return a / b;
@@ -116,7 +121,13 @@ enum cudaError_t {
   cudaErrorInsufficientDriver = 35,
   cudaErrorInvalidDevice = 101
 };
-enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice, cudaMemcpyDefault };
+enum cudaMemcpyKind {
+  cudaMemcpyHostToDevice,
+  cudaMemcpyDeviceToHost,
+  cudaMemcpyDeviceToDevice,
+  cudaMemcpyDefault
+};
+enum cudaDeviceAttr { cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
 using cudaStream_t = struct EmulatedStream*;
 using cudaEvent_t = struct EmulatedEvent*;
 struct cudaDeviceProp {
@@ -133,6 +144,8 @@ cudaError_t cudaRuntimeGetVersion(int* version);
 cudaError_t cudaGetDeviceCount(int* count);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
+cudaError_t cudaGetDevice(int* device);
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device);
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
 // For tests: what cudaMemGetInfo says is free, and what cudaMalloc refuses to exceed.
 void emulate_device_memory(size_t bytes);
@@ -140,7 +153,8 @@ cudaError_t cudaMalloc(void** at, size_t bytes);
 cudaError_t cudaFree(void* at);
 cudaError_t cudaMallocHost(void** at, size_t bytes);
 cudaError_t cudaFreeHost(void* at);
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream);
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
                               size_t height, cudaMemcpyKind kind, cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void* at, int value, size_t bytes, cudaStream_t stream);
@@ -181,11 +195,21 @@ inline std::byte* dynamic_shared() {
   return emulation::dynamic_shared();
 }
 // As in kernels/cuda/instructions.cuh.
+inline float exp2_fast(float x) {
+  return std::exp2(x);
+}
 void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void ldmatrix_x4(uint32_t (&r)[4], const void* row);
 void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row);
 inline void cp_async_16(void* shared, const void* global) {
   emulation::defer_copy(shared, global, 16);
+}
+inline void cp_async_16(void* shared, const void* global, int n) {
+  static constexpr std::byte kZeros[16] = {};
+  const auto n_bytes = static_cast<size_t>(n);
+  emulation::defer_copy(shared, global, n_bytes);
+  emulation::defer_copy(static_cast<std::byte*>(shared) + n_bytes, kZeros, 16 - n_bytes);
 }
 inline void cp_async_commit() {
   emulation::commit_copies();

@@ -25,7 +25,8 @@ struct Batch {
   // After all are added, whose memory moves no more.
   BatchPiece piece(const std::vector<std::array<int, 3>>& shapes) {
     for (const auto& shape : shapes) add(shape[0], shape[1]);
-    for (size_t i = 0; i < shapes.size(); ++i) slices.push_back({tokens[i], shapes[i][0], pages[i], shapes[i][2]});
+    for (size_t i = 0; i < shapes.size(); ++i)
+      slices.push_back({tokens[i], shapes[i][0], pages[i], shapes[i][2]});
     const auto pieces = split_batch({slices, {}}, 1 << 20);
     REQUIRE(pieces.size() == 1);
     return pieces[0];
@@ -36,7 +37,8 @@ struct Batch {
 void check_covers(const CudaAttentionPlan& plan, const CudaPiecePlan& piece, std::span<const int32_t> rows,
                   int group) {
   std::map<int, int> seen;
-  for (const auto& [tasks, limit] : {std::pair{&plan.prefill, cuda::kPrefillRows}, {&plan.decode, cuda::kDecodeRows}}) {
+  for (const auto& [tasks, limit] :
+       {std::pair{&plan.prefill, cuda::kPrefillRows}, {&plan.decode, cuda::kDecodeRows}}) {
     for (const cuda::AttentionTask& task : *tasks) {
       CHECK(task.n_queries * group <= limit);
       CHECK(task.n_queries > 0);
@@ -70,7 +72,8 @@ TEST_CASE("A piece's tasks cover every query once, and in the last layer the wan
   check_covers(plan.last_attention, plan, plan.wanted, config.group_size());
   CHECK(plan.attention.sparse.empty());
   for (size_t i = 1; i < plan.attention.prefill.size(); ++i)
-    CHECK(plan.attention.prefill[i - 1].first_position / 128 >= plan.attention.prefill[i].first_position / 128 - 1);
+    CHECK(plan.attention.prefill[i - 1].first_position / 128 >=
+          plan.attention.prefill[i].first_position / 128 - 1);
 }
 
 TEST_CASE("Tasks end at the borders of key chunks") {

@@ -22,7 +22,9 @@ inline bool has_device() {
 template <typename T>
 class DeviceBuffer {
  public:
-  explicit DeviceBuffer(size_t n) : n_(n) { must(cudaMalloc(reinterpret_cast<void**>(&data_), n * sizeof(T))); }
+  explicit DeviceBuffer(size_t n) : n_(n) {
+    must(cudaMalloc(reinterpret_cast<void**>(&data_), n * sizeof(T)));
+  }
   explicit DeviceBuffer(const std::vector<T>& values) : DeviceBuffer(values.size()) {
     must(cudaMemcpyAsync(data_, values.data(), n_ * sizeof(T), cudaMemcpyHostToDevice, nullptr));
     must(cudaStreamSynchronize(nullptr));

@@ -7,7 +7,7 @@
 #include "kernels/reference/reference.h"
 #include "tests/support/catch.h"
 #include "tests/unit/cuda/device_buffer.h"
-#include "tests/unit/kernels/kernel_fixtures.h"
+#include "tests/unit/kernels/random_numbers.h"
 
 using namespace lectern;
 using namespace lectern::test;
@@ -144,8 +144,12 @@ void check_store(const StoreCase& c, bool dual_chunk) {
   const auto q_bias = bias_of(n_heads, 22), k_bias = bias_of(n_kv, 23), v_bias = bias_of(n_kv, 24);
   const Rotated rotations = expected_rotations(table_of(c.d, dual_chunk), c.positions);
 
-  const DeviceBuffer<float> device_qkv(qkv), dq(q_bias), dk(k_bias), dv(v_bias), key(rotations.key),
-      intra(rotations.query[0]), succ(rotations.query[1]), inter(rotations.query[2]);
+  const auto device_bias = [](const std::vector<float>& bias) {
+    return bias.empty() ? std::vector<float>(1) : bias;
+  };
+  const DeviceBuffer<float> device_qkv(qkv), dq(device_bias(q_bias)), dk(device_bias(k_bias)),
+      dv(device_bias(v_bias)), key(rotations.key), intra(rotations.query[0]), succ(rotations.query[1]),
+      inter(rotations.query[2]);
   const DeviceBuffer<int32_t> positions(c.positions), pages(c.pages);
   const size_t q_size = c.n() * n_heads * d;
   const DeviceBuffer<__half> q_intra(q_size), q_succ(q_size), q_inter(q_size);

@@ -5,7 +5,7 @@
 #include "tests/support/catch.h"
 #include "tests/unit/cuda/device_buffer.h"
 #include "tests/unit/cuda/thread_order.h"
-#include "tests/unit/kernels/kernel_fixtures.h"
+#include "tests/unit/kernels/random_numbers.h"
 
 using namespace lectern;
 using namespace lectern::test;

@@ -213,6 +213,44 @@ TEST_CASE("Nothing is cut silently when the context is too small") {
   CHECK(engine_of(ascii_model(config))->context_tokens() == 200);
 }
 
+TEST_CASE("A limit of the context is exact and holds beside the model's and the cache's") {
+  const auto limited = [](int limit) {
+    return Engine::load(ascii_model(),
+                        {.backend = {.n_threads = 1, .kv_tokens = 512, .max_context_tokens = limit}});
+  };
+  const auto engine = limited(200);
+  CHECK(engine->context_tokens() == 200);
+  CHECK_THROWS_WITH(generate(*engine, request_of(some_tokens(200), 1)),
+                    Catch::Contains("limited to 200") && Catch::Contains("raise the limit"));
+  CHECK(generate(*engine, request_of(some_tokens(190), 100)).new_tokens == 10);
+  CHECK(limited(1 << 20)->context_tokens() == 512);
+  CHECK(code_of([&] { limited(-1); }) == ErrorCode::kInvalidArgument);
+  // Without a capacity the cache is no larger than the limit.
+  const auto small = Engine::load(ascii_model(), {.backend = {.n_threads = 1, .max_context_tokens = 256}});
+  CHECK(small->backend().options().kv_tokens == 256);
+}
+
+TEST_CASE("How much of a prompt has been read is told after every step") {
+  const auto model = ascii_model();
+  const auto engine =
+      Engine::load(model, {.backend = {.n_threads = 1, .kv_tokens = 1024, .prefill_chunk_tokens = 100}});
+  std::vector<int> read;
+  GenerateRequest request = request_of(some_tokens(250), 5);
+  request.on_prompt_read = [&](int n) { read.push_back(n); };
+  const GenerateResult result = generate(*engine, request);
+  CHECK(read == std::vector<int>{100, 200, 250});
+  CHECK(result.tokens == generate(*tiny_engine(), request_of(some_tokens(250), 5)).tokens);
+  // What is known already is not read.
+  read.clear();
+  generate(*engine, request);
+  CHECK(read == std::vector<int>{250});
+  // A receiver that throws ends the request, and the engine goes on.
+  request.prompt = some_tokens(250, 9);
+  request.on_prompt_read = [](int) { throw std::runtime_error("enough"); };
+  CHECK_THROWS_WITH(generate(*engine, request), "enough");
+  CHECK(generate(*engine, request_of(some_tokens(250), 5)).tokens == result.tokens);
+}
+
 TEST_CASE("Requests that make no sense are refused") {
   const auto engine = tiny_engine();
   CHECK(code_of([&] { generate(*engine, request_of({}, 5)); }) == ErrorCode::kInvalidArgument);

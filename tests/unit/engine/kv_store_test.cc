@@ -24,10 +24,10 @@ namespace {
 
 // A store whose backend has read a text of 100 tokens for each seed asked for.
 struct Fixture {
-  explicit Fixture(const fs::path& folder, uint64_t max_bytes = 1 << 20)
+  explicit Fixture(const fs::path& folder, uint64_t max_bytes = 1 << 20, int min_tokens = 0)
       : model(make_tiny_model(tiny_config())),
         backend(make_cpu_backend(model, {.n_threads = 1, .kv_tokens = 512}, {})),
-        store({folder, max_bytes}, *backend, fingerprint(*model)) {}
+        store({folder, max_bytes, min_tokens}, *backend, fingerprint(*model)) {}
 
   void put(int seed) {
     const auto tokens = some_tokens(100, seed);
@@ -40,6 +40,8 @@ struct Fixture {
     sequence.reserve(100);
     return store.load(some_tokens(100, seed), sequence.pages());
   }
+
+  std::string problem(int seed) { return store.take_problem(some_tokens(100, seed)); }
 
   std::shared_ptr<const ModelFile> model;
   std::unique_ptr<Backend> backend;
@@ -112,6 +114,39 @@ TEST_CASE("KvStore does not keep what exceeds its limit alone") {
   fixture.put(2);
   CHECK(fixture.store.stats().not_written == 1);
   CHECK(fixture.get(1));  // and gives nothing up for it
+  const std::string problem = fixture.problem(2);
+  CHECK_THAT(problem, Catch::Contains("cannot be kept") && Catch::Contains("all kept texts together"));
+  CHECK(fixture.problem(2).empty());  // told once
+  CHECK(fixture.problem(1).empty());
+}
+
+TEST_CASE("KvStore does not keep what is shorter than its least length") {
+  const TempFolder temp;
+  Fixture fixture(temp.path(), 1 << 20, 101);
+  fixture.put(1);
+  CHECK(files_of(temp.path()).empty());
+  CHECK_FALSE(fixture.get(1));
+  CHECK(fixture.problem(1).empty());
+  Fixture at_least(temp.path(), 1 << 20, 100);
+  at_least.put(1);
+  CHECK(at_least.get(1));
+}
+
+TEST_CASE("The use of a KvStore's folder can be told and its files deleted") {
+  const TempFolder temp;
+  CHECK(kv_store_use(temp.path() / "none").files == 0);
+  {
+    Fixture fixture(temp.path());
+    fixture.put(1);
+    fixture.put(2);
+  }
+  write_file_atomically(temp.path() / "other.txt", "not ours");
+  CHECK(kv_store_use(temp.path()).files == 2);
+  CHECK(kv_store_use(temp.path()).bytes == 2 * kFileBytes);
+  clear_kv_store(temp.path());
+  CHECK(kv_store_use(temp.path()).files == 0);
+  CHECK(fs::exists(temp.path() / "other.txt"));
+  clear_kv_store(temp.path() / "none");
 }
 
 TEST_CASE("KvStore deletes a file that fails verification and reads the others") {
@@ -138,6 +173,9 @@ TEST_CASE("KvStore deletes a file that fails verification and reads the others")
   write_file_atomically(damaged, content);
   CHECK_FALSE(fixture.get(1));
   CHECK(fixture.store.stats().damaged == 1);
+  CHECK_THAT(fixture.problem(1), Catch::Contains("could not be used") && Catch::Contains(damaged.string()) &&
+                                     !Catch::Contains(";"));
+  CHECK(fixture.problem(1).empty());
   CHECK_FALSE(fs::exists(damaged));
   CHECK(fixture.get(2));
   fixture.put(1);
@@ -359,6 +397,38 @@ TEST_CASE("An answer about a chunk that is kept on disk reads only the question"
   const auto other = engine_with(temp.path(), kv_type == KvType::kF16 ? KvType::kInt8 : KvType::kF16);
   CHECK(other->generate(request, {}, CancelToken()).cached_prompt_tokens == 0);
   CHECK(files_of(temp.path()).size() == n_files + 1);
+}
+
+TEST_CASE("An engine tells whether a beginning is kept and what was wrong with it") {
+  const TempFolder temp;
+  GenerateRequest request;
+  request.max_new_tokens = 6;
+  request.keep_prefix_tokens = 150;
+  request.prompt = prompt_of(1, 1);
+  const auto beginning = std::span(request.prompt).first(150);
+  const auto expected = engine_with("", KvType::kF16)->generate(request, {}, CancelToken());
+  CHECK(expected.kept_problem.empty());
+  {
+    const auto engine = engine_with(temp.path(), KvType::kF16);
+    CHECK_FALSE(engine->is_kept(beginning));
+    CHECK(engine->generate(request, {}, CancelToken()).kept_problem.empty());
+    CHECK(engine->is_kept(beginning));
+    CHECK_FALSE(engine->is_kept(std::span(request.prompt).first(149)));
+  }
+  const fs::path file = files_of(temp.path()).at(0);
+  std::string content = read_file(file, 1 << 22);
+  content[content.size() / 2] ^= 1;
+  write_file_atomically(file, content);
+  const auto engine = engine_with(temp.path(), KvType::kF16);
+  const GenerateResult again = engine->generate(request, {}, CancelToken());
+  CHECK(again.tokens == expected.tokens);
+  CHECK(again.cached_prompt_tokens == 0);
+  CHECK_THAT(again.kept_problem, Catch::Contains("could not be used") && Catch::Contains("damaged"));
+  // It is whole again.
+  const auto later = engine_with(temp.path(), KvType::kF16);
+  const GenerateResult last = later->generate(request, {}, CancelToken());
+  CHECK(last.cached_prompt_tokens == 150);
+  CHECK(last.kept_problem.empty());
 }
 
 TEST_CASE("A kept prefix is part of its prompt") {

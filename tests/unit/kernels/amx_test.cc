@@ -1,6 +1,7 @@
 // The AMX kernels on an emulated tile unit beside the AVX2 bundle: all of them but the tile instructions
 // themselves runs here, on any processor with AVX-512 VNNI.
 #include <algorithm>
+#include <random>
 #include <string>
 #include <vector>
 

@@ -1,5 +1,4 @@
-// What the kernel tests share: every bundle that runs here, guarded buffers, and random weights and
-// activations in every format.
+// What the tests of the CPU kernels share: every bundle that runs here, guarded buffers, packed matrices.
 #pragma once
 
 #include <sys/mman.h>
@@ -7,12 +6,12 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
-#include <random>
 #include <span>
 #include <vector>
 
 #include "kernels/common/types.h"
 #include "kernels/cpu/dispatch.h"
+#include "tests/unit/kernels/random_numbers.h"
 
 namespace lectern {
 
@@ -22,16 +21,6 @@ inline std::vector<const KernelTable*> runnable_tables() {
     if (can_run(*table)) tables.push_back(table);
   }
   return tables;
-}
-
-inline std::vector<DType> all_dtypes() {
-  std::vector<DType> dtypes;
-  for (int i = 0; i < kDTypeCount; ++i) dtypes.push_back(static_cast<DType>(i));
-  return dtypes;
-}
-
-inline const DTypeInfo& info_of(DType dtype) {
-  return kDTypeInfo[static_cast<int>(dtype)];
 }
 
 // n elements that end where an unreadable page begins (up to the alignment asked for), so that reading or
@@ -73,17 +62,6 @@ class GuardedBuffer {
   std::byte* base_ = nullptr;
   T* data_ = nullptr;
 };
-
-// Any bit pattern that a quantiser could have written: random quants, scales and minima of moderate size.
-std::vector<uint8_t> random_weights(DType dtype, int32_t rows, int32_t cols, uint32_t seed);
-
-// All bytes the same, except scales and minima d and m of blocks, which are as above.
-std::vector<uint8_t> extreme_weights(DType dtype, int32_t rows, int32_t cols, uint8_t byte, uint32_t seed);
-
-std::vector<float> random_floats(size_t n, uint32_t seed, float scale = 1.0f);
-
-// Activations that 8 bits hold exactly: integers of [-127, 127] over a power of two, with a 127 in every 32.
-std::vector<float> exact_activations(int32_t n_tokens, int32_t cols, uint32_t seed);
 
 // A matrix packed whole by a bundle, and activations as it wants them.
 class PackedWeights {

@@ -1,0 +1,115 @@
+// What the attention kernels share: which pages a block reads, and where its results go.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cuda/cuda_kernels.h"
+#include "kernels/cuda/instructions.cuh"
+
+namespace lectern::cuda {
+
+// Weights are powers of two: e^x = 2^(x log2 e), and one multiplication covers this and the scale.
+inline constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
+// The weights of a row are 2^(score - its maximum), at most 1, and are rounded to halves: times 2^14 they use
+// the whole range of these, and a key is lost only where its weight is below 2^-38 of the greatest. Sums
+// carry the factor too, so it falls out of the results.
+inline constexpr float kWeightBits = 14;
+
+// The pages that one split of a task reads, [begin, end) of the task's list or of all of its pages.
+struct PageWalk {
+  const int32_t* list;        // null: all pages
+  const int32_t* page_table;  // of the sequence
+  int begin, end;
+  int n_keys;  // of the sequence that the task may see: the last query's position + 1
+
+  __device__ PageWalk(const AttentionArgs& args, const AttentionTask& task, int kv_head, int split)
+      : list(nullptr),
+        page_table(args.pages + task.page_table),
+        n_keys(task.first_position + task.n_queries) {
+    int n = (n_keys - 1) / kPageTokens + 1;
+    if (task.sparse >= 0) {
+      const int64_t at = int64_t{task.sparse} * args.kv.n_kv_heads + kv_head;
+      if (args.sparse.n[at] >= 0) {
+        n = args.sparse.n[at];
+        list = args.sparse.lists + at * args.sparse.max_pages;
+      }
+    }
+    begin = static_cast<int>(int64_t{n} * split / args.n_splits);
+    end = static_cast<int>(int64_t{n} * (split + 1) / args.n_splits);
+  }
+  // The page's place in the sequence.
+  __device__ int page(int i) const { return list != nullptr ? list[i] : i; }
+};
+
+// Which of the rotated queries a page of keys is read with (Dual Chunk Attention).
+__device__ inline KeyChunk key_chunk(const AttentionTask& task, int page) {
+  return page >= task.intra_page  ? KeyChunk::kIntra
+         : page >= task.succ_page ? KeyChunk::kSucc
+                                  : KeyChunk::kInter;
+}
+
+__device__ inline const std::byte* head_of(const KvLayer& kv, const KvSide& side, int64_t page_id,
+                                           int kv_head) {
+  return kv.pages + static_cast<size_t>(page_id) * kv.page_bytes + side.offset +
+         static_cast<size_t>(kv_head) * side.head_bytes;
+}
+
+// Of a row of a block: its query's row in q and out, and its query head.
+struct QueryRow {
+  int64_t row;
+  int head;
+  __device__ QueryRow(const AttentionTask& task, int group, int kv_head, int r)
+      : row(int64_t{task.row} + r / group), head(kv_head * group + r % group) {}
+  __device__ int64_t at(int n_heads, int head_dim) const { return (row * n_heads + head) * head_dim; }
+};
+
+// A row's result: the sum of its weights relative to its maximum (a power of two), both with kWeightBits in
+// the sum, and log(sum(exp(score))) out of them.
+__device__ inline float log_sum_exp_of(float sum, float maximum) {
+  return sum == 0 ? -INFINITY : (maximum + log2f(sum) - kWeightBits) * kLn2;
+}
+
+// The results of one block: the final ones, or its share of a task's.
+struct AttentionOutput {
+  const AttentionArgs& args;
+  const AttentionTask& task;
+  int task_index, kv_head, split;
+
+  __device__ int group() const { return args.n_heads / args.kv.n_kv_heads; }
+  __device__ int64_t rows_before(int copies) const {
+    return ((int64_t{task_index} * args.kv.n_kv_heads + kv_head) * copies + split) * args.rows;
+  }
+  __device__ float* partial(int r) const {
+    return args.partial + (rows_before(args.n_splits) + r) * (args.kv.head_dim + 2);
+  }
+  // Columns col and col + 1 (col is even) of row r: the sums of the weighted values.
+  __device__ void values(int r, int col, float x, float y, float sum) const {
+    if (args.n_splits > 1) {
+      *reinterpret_cast<float2*>(partial(r) + 2 + col) = make_float2(x, y);
+    } else {
+      finish(r, col, x, y, sum);
+    }
+  }
+  __device__ void sums(int r, float sum, float maximum) const {
+    if (args.n_splits > 1) {
+      *reinterpret_cast<float2*>(partial(r)) = make_float2(sum, maximum);
+    } else {
+      finish_sums(r, sum, maximum);
+    }
+  }
+  __device__ void finish(int r, int col, float x, float y, float sum) const {
+    if (args.out == nullptr) return;
+    const float share = sum == 0 ? 0.0f : 1.0f / sum;  // no key at all: zeros; a NaN stays one
+    __nv_bfloat16* out =
+        args.out + QueryRow(task, group(), kv_head, r).at(args.n_heads, args.kv.head_dim) + col;
+    *reinterpret_cast<__nv_bfloat162*>(out) = __floats2bfloat162_rn(x * share, y * share);
+  }
+  __device__ void finish_sums(int r, float sum, float maximum) const {
+    if (args.log_sum_exp == nullptr) return;
+    args.log_sum_exp[(int64_t{task_index} * args.kv.n_kv_heads + kv_head) * args.rows + r] =
+        log_sum_exp_of(sum, maximum);
+  }
+};
+
+}  // namespace lectern::cuda

@@ -1,0 +1,336 @@
+// Which pages of keys the queries of a long prompt read: the rule of engine/page_selection.h on the tensor
+// cores. Scores of pages are not kept, there are too many of them, but computed twice: once for each row's
+// softmax, once for the pages' masses.
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cuda/attention_tile.cuh"
+#include "kernels/cuda/attention_walk.cuh"
+#include "kernels/cuda/cuda_kernels.h"
+#include "kernels/cuda/instructions.cuh"
+
+namespace lectern::cuda {
+namespace {
+
+constexpr int kSinkPages = 1, kLocalPages = 4;  // as in engine/page_selection.h
+
+constexpr int kThreads = 256, kWarps = kThreads / 32;
+static_assert(kWarps * 16 == kPrefillRows);
+constexpr int kWeightStride = kTileRows + 8;  // floats of a row: rows of a warp lie in different banks
+
+// Shared memory: queries; the pages' means, as halves and as what these leave over, which together hold 22
+// bits of them (in their place, later: weights [kPrefillRows, kWeightStride]); masses. Heads are padded to
+// kHeadDim.
+template <int kHeadDim>
+struct Layout {
+  static constexpr int kQueryBytes = kPrefillRows * kHeadDim * 2, kTileBytes = kTileRows * kHeadDim * 2;
+  static constexpr int kMassesAt =
+      kQueryBytes + std::max(2 * kTileBytes, kPrefillRows* kWeightStride* static_cast<int>(sizeof(float)));
+};
+
+template <int kHeadDim>
+__device__ void load_queries(const AttentionArgs& args, const AttentionTask& task, int kv_head,
+                             KeyChunk chunk, std::byte* shared) {
+  constexpr int kChunks = kHeadDim / 8;
+  const int group = args.n_heads / args.kv.n_kv_heads, d = args.kv.head_dim;
+  const __half* q = args.q[static_cast<int>(chunk)];
+  for (int i = static_cast<int>(threadIdx.x); i < kPrefillRows * kChunks; i += kThreads) {
+    const int r = i / kChunks, col = i % kChunks * 8;
+    uint4 bits = {0, 0, 0, 0};
+    if (r < task.n_queries * group && col < d)
+      bits = *reinterpret_cast<const uint4*>(q + QueryRow(task, group, kv_head, r).at(args.n_heads, d) + col);
+    *reinterpret_cast<uint4*>(shared + chunk_at<kHeadDim>(r, i % kChunks)) = bits;
+  }
+}
+
+// Rows of `stride` floats, d of them used; rows from n on and columns from d on become zeros.
+template <int kHeadDim>
+__device__ void load_means(const float* means, int64_t stride, int n, int d, std::byte* high,
+                           std::byte* low) {
+  constexpr int kChunks = kHeadDim / 8;
+  for (int i = static_cast<int>(threadIdx.x); i < kTileRows * kChunks; i += kThreads) {
+    const int row = i / kChunks, col = i % kChunks * 8;
+    float x[8] = {};
+    if (row < n && col < d) {
+      const float* from = means + row * stride + col;
+      const float4 a = *reinterpret_cast<const float4*>(from), b = *reinterpret_cast<const float4*>(from + 4);
+      x[0] = a.x, x[1] = a.y, x[2] = a.z, x[3] = a.w;
+      x[4] = b.x, x[5] = b.y, x[6] = b.z, x[7] = b.w;
+    }
+    uint32_t of_high[4], of_low[4];
+    LECTERN_UNROLL
+    for (int k = 0; k < 4; ++k) {
+      const float rest0 = x[2 * k] - __half2float(__float2half_rn(x[2 * k]));
+      const float rest1 = x[2 * k + 1] - __half2float(__float2half_rn(x[2 * k + 1]));
+      of_high[k] = pack_halves(x[2 * k], x[2 * k + 1]);
+      of_low[k] = pack_halves(rest0, rest1);
+    }
+    const int at = chunk_at<kHeadDim>(row, i % kChunks);
+    *reinterpret_cast<uint4*>(high + at) = uint4{of_high[0], of_high[1], of_high[2], of_high[3]};
+    *reinterpret_cast<uint4*>(low + at) = uint4{of_low[0], of_low[1], of_low[2], of_low[3]};
+  }
+}
+
+// scores[16 rows, 64 pages] of a warp, spread as mma spreads its sums.
+using Scores = float[kTileRows / 8][4];
+
+template <int kHeadDim>
+__device__ void multiply_means(const std::byte* q, const std::byte* high, const std::byte* low, int row,
+                               Scores& scores) {
+  LECTERN_UNROLL
+  for (int n = 0; n < kTileRows / 8; ++n)
+    for (int i = 0; i < 4; ++i) scores[n][i] = 0;
+  LECTERN_UNROLL
+  for (int col = 0; col < kHeadDim; col += 16) {
+    uint32_t a[4];
+    ldmatrix_x4(a, row_major_16x16<kHeadDim>(q, row, col));
+    LECTERN_UNROLL
+    for (int n = 0; n < kTileRows / 16; ++n)
+      for (const std::byte* part : {high, low}) {
+        uint32_t r[4];
+        ldmatrix_x4(r, col_major_16x16<kHeadDim>(part, 16 * n, col));
+        const uint32_t b[2][2] = {{r[0], r[1]}, {r[2], r[3]}};
+        mma_m16n8k16(scores[2 * n], a, b[0]);
+        mma_m16n8k16(scores[2 * n + 1], a, b[1]);
+      }
+  }
+}
+
+// Calls use(page, n, scores) for the n pages from `page` on, tile by tile, with scores in powers of two and
+// -inf from n on. A tile is of one kind of chunk. Shared memory but the queries is free in use() after a
+// barrier.
+template <int kHeadDim, typename Use>
+__device__ void for_each_tile(const SelectArgs& args, const AttentionTask& task, int kv_head, int first,
+                              int last, std::byte* shared, const Use& use) {
+  const KvLayer& kv = args.attention.kv;
+  const int warp = static_cast<int>(threadIdx.x / 32), lane = static_cast<int>(threadIdx.x % 32);
+  std::byte* const high = shared + Layout<kHeadDim>::kQueryBytes;
+  std::byte* const low = high + Layout<kHeadDim>::kTileBytes;
+  const float scale = args.attention.scale * kLog2E;
+  const int64_t stride = int64_t{kv.n_kv_heads} * kv.head_dim;
+  int loaded = -1;
+  for (int page = first; page < last;) {
+    const KeyChunk chunk = key_chunk(task, page);
+    const int run_end = chunk == KeyChunk::kInter  ? task.succ_page
+                        : chunk == KeyChunk::kSucc ? task.intra_page
+                                                   : last;
+    const int n = min(min(run_end, last) - page, kTileRows);
+    __syncthreads();  // what the tile before lay in is free
+    if (static_cast<int>(chunk) != loaded)
+      load_queries<kHeadDim>(args.attention, task, kv_head, chunk, shared);
+    loaded = static_cast<int>(chunk);
+    load_means<kHeadDim>(args.means + page * stride + int64_t{kv_head} * kv.head_dim, stride, n, kv.head_dim,
+                         high, low);
+    __syncthreads();
+    Scores scores;
+    multiply_means<kHeadDim>(shared, high, low, 16 * warp, scores);
+    LECTERN_UNROLL
+    for (int k = 0; k < kTileRows / 8; ++k)
+      for (int i = 0; i < 4; ++i)
+        scores[k][i] = 8 * k + lane % 4 * 2 + i % 2 < n ? scores[k][i] * scale : -INFINITY;
+    use(page, n, scores);
+    page += n;
+  }
+}
+
+// The greatest over the block, for every thread.
+__device__ float block_max(float x) {
+  __shared__ float maxima[kWarps];
+  x = warp_max(x);
+  __syncthreads();
+  if (threadIdx.x % 32 == 0) maxima[threadIdx.x / 32] = x;
+  __syncthreads();
+  for (int i = 0; i < kWarps; ++i) x = fmaxf(x, maxima[i]);
+  return x;
+}
+
+// One task and KV head a block. `most_masses`: so many floats there are for masses; heads of the group that
+// do not fit are taken later.
+template <int kHeadDim>
+__global__ void __launch_bounds__(kThreads) select_kernel(SelectArgs args, int most_masses) {
+  const auto kv_head = static_cast<int>(blockIdx.y);
+  const AttentionTask task = args.attention.tasks[blockIdx.x];
+  if (task.sparse < 0) return;
+  const KvLayer& kv = args.attention.kv;
+  const int group = args.attention.n_heads / kv.n_kv_heads;
+  const int warp = static_cast<int>(threadIdx.x / 32), lane = static_cast<int>(threadIdx.x % 32);
+  const int begin = task.first_position / kPageTokens;
+  const int end = (task.first_position + task.n_queries - 1) / kPageTokens + 1;
+  const int first = min(kSinkPages, begin), last = max(begin - kLocalPages + 1, first),
+            n_pages = last - first;
+  std::byte* const shared = dynamic_shared();
+  auto* const weights = reinterpret_cast<float*>(shared + Layout<kHeadDim>::kQueryBytes);
+  auto* const masses = reinterpret_cast<float*>(shared + Layout<kHeadDim>::kMassesAt);
+  auto* const read = reinterpret_cast<uint32_t*>(masses + most_masses);  // a bit a page from `first` on
+  for (int i = static_cast<int>(threadIdx.x); i * 32 < n_pages; i += kThreads) read[i] = 0;
+
+  float maximum[2] = {-INFINITY, -INFINITY}, sum[2] = {};
+  for_each_tile<kHeadDim>(args, task, kv_head, first, last, shared, [&](int, int, const Scores& scores) {
+    LECTERN_UNROLL
+    for (int upper = 0; upper < 2; ++upper) {
+      float top = maximum[upper];
+      for (int k = 0; k < kTileRows / 8; ++k)
+        top = fmaxf(top, fmaxf(scores[k][2 * upper], scores[k][2 * upper + 1]));
+      top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
+      top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
+      sum[upper] *= exp2_fast(maximum[upper] - top);
+      maximum[upper] = top;
+      for (int k = 0; k < kTileRows / 8; ++k)
+        sum[upper] += exp2_fast(scores[k][2 * upper] - top) + exp2_fast(scores[k][2 * upper + 1] - top);
+    }
+  });
+  float log_sum[2];
+  LECTERN_UNROLL
+  for (int upper = 0; upper < 2; ++upper) {
+    sum[upper] += __shfl_xor_sync(0xffffffffu, sum[upper], 1);
+    sum[upper] += __shfl_xor_sync(0xffffffffu, sum[upper], 2);
+    log_sum[upper] = maximum[upper] + log2f(sum[upper]);
+  }
+
+  const int heads_at_once = n_pages == 0 ? group : min(group, most_masses / n_pages);
+  for (int head = 0; head < group && n_pages > 0; head += heads_at_once) {
+    const int n_heads = min(heads_at_once, group - head);
+    for_each_tile<kHeadDim>(
+        args, task, kv_head, first, last, shared, [&](int page, int n, const Scores& scores) {
+          __syncthreads();  // the means have been read
+          LECTERN_UNROLL
+          for (int upper = 0; upper < 2; ++upper)
+            for (int k = 0; k < kTileRows / 8; ++k)
+              *reinterpret_cast<float2*>(weights + (16 * warp + 8 * upper + lane / 4) * kWeightStride +
+                                         8 * k + lane % 4 * 2) =
+                  make_float2(exp2_fast(scores[k][2 * upper] - log_sum[upper]),
+                              exp2_fast(scores[k][2 * upper + 1] - log_sum[upper]));
+          __syncthreads();
+          for (int i = static_cast<int>(threadIdx.x); i < n_heads * kTileRows; i += kThreads) {
+            const int of_head = i / kTileRows, of_page = i % kTileRows;
+            if (of_page >= n) continue;
+            float mass = 0;
+            for (int query = 0; query < task.n_queries; ++query)
+              mass += weights[(query * group + head + of_head) * kWeightStride + of_page];
+            masses[of_head * n_pages + page - first + of_page] = mass;
+          }
+        });
+    __syncthreads();
+    for (int h = 0; h < n_heads; ++h) {
+      const float* of_head = masses + h * n_pages;
+      float top = 0;
+      for (int i = static_cast<int>(threadIdx.x); i < n_pages; i += kThreads) top = fmaxf(top, of_head[i]);
+      const float least = args.threshold * block_max(top);
+      for (int i = 32 * warp; i < n_pages; i += kThreads) {
+        const unsigned chosen = __ballot_sync(0xffffffffu, i + lane < n_pages && of_head[i + lane] >= least);
+        if (lane == 0) read[i / 32] |= chosen;
+      }
+    }
+  }
+  __syncthreads();
+
+  if (warp != 0) return;
+  const PageLists& lists = args.attention.sparse;
+  const int64_t at = int64_t{task.sparse} * kv.n_kv_heads + kv_head;
+  int32_t* const list = lists.lists + at * lists.max_pages;
+  int n = 0;
+  for (int i = 0; i < end; i += 32) {
+    const int page = i + lane;
+    bool is_read = page < end;
+    if (page >= first && page < last) is_read = (read[(page - first) / 32] >> (page - first) % 32 & 1) != 0;
+    const unsigned chosen = __ballot_sync(0xffffffffu, is_read);
+    if (is_read) list[n + __popc(chosen & ((1u << lane) - 1))] = page;
+    n += __popc(chosen);
+  }
+  if (lane == 0) lists.n[at] = n;
+}
+
+// A KV head of a page a block. A thread takes two columns of every (threads / columns)th key.
+__global__ void means_kernel(KvLayer kv, const int32_t* pages, float* means) {
+  __shared__ float2 parts[kThreads];
+  const auto kv_head = static_cast<int>(blockIdx.y);
+  const int d = kv.head_dim, pairs = d / 2, n_parts = kThreads / pairs;
+  const int col = static_cast<int>(threadIdx.x) % pairs * 2, part = static_cast<int>(threadIdx.x) / pairs;
+  const std::byte* head = head_of(kv, kv.k, pages[blockIdx.x], kv_head);
+  float2 sum = make_float2(0, 0);
+  for (int key = part; key < kPageTokens && part < n_parts; key += n_parts) {
+    if (kv.k.type == KvType::kF16) {
+      const float2 x = __half22float2(*reinterpret_cast<const __half2*>(head + (key * d + col) * 2));
+      sum = make_float2(sum.x + x.x, sum.y + x.y);
+    } else {
+      const auto* bytes = reinterpret_cast<const int8_t*>(head) + key * d + col;
+      const float scale = reinterpret_cast<const float*>(head + kPageTokens * d)[key];
+      sum = make_float2(sum.x + scale * static_cast<float>(bytes[0]),
+                        sum.y + scale * static_cast<float>(bytes[1]));
+    }
+  }
+  parts[threadIdx.x] = sum;
+  __syncthreads();
+  if (part > 0) return;
+  for (int p = 1; p < n_parts; ++p) {
+    const float2 other = parts[p * pairs + col / 2];
+    sum = make_float2(sum.x + other.x, sum.y + other.y);
+  }
+  float* out = means + (int64_t{blockIdx.x} * kv.n_kv_heads + kv_head) * d + col;
+  *reinterpret_cast<float2*>(out) = make_float2(sum.x / kPageTokens, sum.y / kPageTokens);
+}
+
+__global__ void fall_back_kernel(const float* few, const float* all, int n_kv_heads, int rows, int group,
+                                 float least_recall, int first_list, int n_lists, PageLists lists,
+                                 float* recall) {
+  const auto kv_head = static_cast<int>(blockIdx.x);
+  float kept = 0;
+  for (int r = 0; r < group; ++r) kept += expf(few[kv_head * rows + r] - all[kv_head * rows + r]);
+  kept /= static_cast<float>(group);
+  if (threadIdx.x == 0) recall[kv_head] = kept;
+  if (kept >= least_recall) return;  // a NaN is not
+  for (int i = static_cast<int>(threadIdx.x); i < n_lists; i += kThreads)
+    lists.n[int64_t{first_list + i} * n_kv_heads + kv_head] = -1;
+}
+
+int most_shared_bytes() {
+  static const int bytes = [] {
+    int device = 0, value = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&value, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    return value;
+  }();
+  return bytes;
+}
+
+template <int kHeadDim>
+void launch_select(const SelectArgs& args, cudaStream_t stream) {
+  const AttentionArgs& attention = args.attention;
+  const int group = attention.n_heads / attention.kv.n_kv_heads, max_pages = attention.sparse.max_pages;
+  constexpr int kFloat = sizeof(float);
+  constexpr int kReadBytes = 4096, kBefore = Layout<kHeadDim>::kMassesAt + kReadBytes;  // up to 32,768 pages
+  // One head's masses at least: up to 8,192 pages they fit on every device.
+  const int room = (most_shared_bytes() - kBefore - 1024) / kFloat;
+  const int most_masses = static_cast<int>(
+      std::max<int64_t>(std::min<int64_t>(int64_t{group} * max_pages, room), std::max(max_pages, 1)));
+  launch(select_kernel<kHeadDim>,
+         dim3(static_cast<unsigned>(attention.n_tasks), static_cast<unsigned>(attention.kv.n_kv_heads)),
+         kThreads, static_cast<size_t>(kBefore + most_masses * kFloat), stream, args, most_masses);
+}
+
+}  // namespace
+
+void page_means(const KvLayer& kv, const int32_t* pages, int n_pages, float* means, cudaStream_t stream) {
+  if (n_pages <= 0) return;
+  launch(means_kernel, dim3(static_cast<unsigned>(n_pages), static_cast<unsigned>(kv.n_kv_heads)), kThreads,
+         0, stream, kv, pages, means);
+}
+
+void select_pages(const SelectArgs& args, cudaStream_t stream) {
+  if (args.attention.n_tasks == 0) return;
+  if (args.attention.kv.head_dim <= 64) {
+    launch_select<64>(args, stream);
+  } else if (args.attention.kv.head_dim <= 128) {
+    launch_select<128>(args, stream);
+  } else {
+    launch_select<256>(args, stream);
+  }
+}
+
+void fall_back(const float* few, const float* all, int n_kv_heads, int rows, int group, float least_recall,
+               int first_list, int n_lists, const PageLists& lists, float* recall, cudaStream_t stream) {
+  launch(fall_back_kernel, dim3(static_cast<unsigned>(n_kv_heads)), kThreads, 0, stream, few, all, n_kv_heads,
+         rows, group, least_recall, first_list, n_lists, lists, recall);
+}
+
+}  // namespace lectern::cuda
