@@ -26,7 +26,8 @@ struct Devices : World {
     return std::log(json(result)["perplexity"].get<double>());  // per token
   }
   Json cuda_finding() const {
-    for (const Json& finding : json(run({"doctor", "--json"}))["findings"])
+    const Json report = json(run({"doctor", "--json"}));
+    for (const Json& finding : report["findings"])
       if (finding["name"] == "CUDA devices") return finding;
     return nullptr;
   }
