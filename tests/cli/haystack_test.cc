@@ -1,6 +1,7 @@
 #include "apps/cli/haystack.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "tests/support/catch.h"
 
