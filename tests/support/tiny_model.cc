@@ -21,7 +21,7 @@ class TinyModel final : public ModelFile {
   const Weights& weights() const override { return weights_; }
   const Vocabulary& vocabulary() const override { return vocabulary_; }
   std::string quantisation() const override { return kDTypeInfo[static_cast<int>(dtype_)].name; }
-  uint64_t file_bytes() const override { return 0; }
+  uint64_t file_bytes() const override { return weights_.embed_tokens.data.size(); }  // about
   void release_pages(std::span<const std::byte>) const override {}
 
   TinyModel(const Qwen2Config& config, DType dtype, uint32_t seed)
