@@ -204,7 +204,8 @@ int bench_engine(Program& program, const BenchOptions& options) {
     throw Error(ErrorCode::kInvalidArgument, "--prefill and --decode take 1 to 8192 tokens");
   }
   Output& out = program.output();
-  const auto model = ModelFile::open(resolve_model(model_name(program)), context_extension(program));
+  const auto model = ModelFile::open(resolve_model(model_name(program)), context_extension(program),
+                                     program.options.sparse_config);
   const Qwen2Config& config = model->config();
   const Stopwatch loading;
   const int64_t kv_tokens =

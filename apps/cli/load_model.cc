@@ -22,6 +22,10 @@ ContextExtension context_extension(const Program& program) {
   return program.options.extend == "dca" ? ContextExtension::kDualChunk : ContextExtension::kNone;
 }
 
+std::string sparse_config(const Program& program, const std::string& model) {
+  return model == model_name(program) ? program.options.sparse_config : "";
+}
+
 std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens) {
   return load_engine(program, model_name(program), kv_tokens);
 }
@@ -30,7 +34,9 @@ std::unique_ptr<Engine> load_engine(Program& program, const std::string& model, 
   Output& out = program.output();
   auto engine =
       Engine::load(resolve_model(model),
-                   {.backend = backend_options(program, kv_tokens), .extension = context_extension(program)},
+                   {.backend = backend_options(program, kv_tokens),
+                    .extension = context_extension(program),
+                    .sparse_config = sparse_config(program, model)},
                    out.progress());
   out.end_progress();
   return engine;

@@ -163,6 +163,9 @@ void add_model_options(CLI::App* command, SharedOptions& options) {
       ->add_option("--extend", options.extend,
                    "Read beyond what the model was trained on: dca, Dual Chunk Attention, 32 times as far")
       ->check(CLI::IsMember({"dca"}));
+  command->add_option("--sparse-config", options.sparse_config,
+                      "Read long texts sparsely by the columns and diagonals that this file budgets "
+                      "(sparse_attention_config.json)");
   command->add_flag("--dense", options.dense, "Read texts above 32,768 tokens in full, not sparsely");
 }
 

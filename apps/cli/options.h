@@ -13,6 +13,7 @@ struct SharedOptions {
   std::string kv;      // LECTERN_KV, "kv": how the KV cache is kept, f16 or int8; "": f16
   bool dense = false;  // texts above 32,768 tokens are read in full
   std::string extend;  // "dca", or "": the context that the model was made for
+  std::string sparse_config;  // file of sparse attention budgets; "": the model's own, if it has any
   std::string
       collection;  // path of a database file; LECTERN_COLLECTION, "collection"; "": that of the folder
   // A model behind an OpenAI-compatible URL instead. Never from a project's file: a folder from elsewhere
@@ -26,7 +27,7 @@ struct SharedOptions {
   bool quiet = false;
 };
 
-// --model, --threads, --kv, --extend, --dense
+// --model, --threads, --kv, --extend, --sparse-config, --dense
 void add_model_options(CLI::App* command, SharedOptions& options);
 // --llm, --llm-model, --llm-key-file, --llm-context, --helper-model
 void add_llm_options(CLI::App* command, SharedOptions& options);

@@ -44,6 +44,7 @@ int serve(Program& program, const Options& options) {
                                        .models = {.default_model = model_name(program),
                                                   .backend = backend_options(program, 0),
                                                   .extension = context_extension(program),
+                                                  .sparse_config = program.options.sparse_config,
                                                   .idle_seconds = options.idle_minutes * 60},
                                        .limits = {},
                                        .version = LECTERN_VERSION,
