@@ -66,7 +66,7 @@ struct BackendOptions {
                           // context, capped by a share of the free memory
   // Activations are bounded by this; 0: what suits the device.
   int prefill_chunk_tokens = 0;
-  KvType kv_type = KvType::kF16;   // kInt8 takes a little more than half the memory
+  KvType kv_type = KvType::kF16;  // kInt8 takes a little more than half the memory
   SparsePrefill sparse_prefill;
   // CUDA only: the matrices of long pieces as 8-bit floats (e4m3) with a scale for each row, which double the
   // rate of Hopper's products; decoding reads the file's own numbers.

@@ -64,7 +64,7 @@ class CpuBackend final : public Backend {
   struct HeadTasks {
     int kv_head = 0;
     std::vector<AttentionArgs> tasks;
-    int n_sparse = 0;  // of them, the first ones, which need not read all pages
+    int n_sparse = 0;             // of them, the first ones, which need not read all pages
     std::vector<BlockKeys> keys;  // of these, where they are read by columns and diagonals
     double recall = 1;            // of a query of them
   };

@@ -84,8 +84,7 @@ void CpuBackend::choose_by_vertical_slash(int index, std::span<HeadTasks> heads)
     last.first_position += before;
     last.n_queries = n_tokens - before;
     const VerticalSlash wanted = estimate_vertical_slash(
-        ops_, rope_, last,
-        std::span(budgets).subspan(static_cast<size_t>(head.kv_head) * group, group));
+        ops_, rope_, last, std::span(budgets).subspan(static_cast<size_t>(head.kv_head) * group, group));
     head.keys.resize(static_cast<size_t>(head.n_sparse));
     ops_.for_each(head.n_sparse, [&](int i, int) {
       AttentionArgs& args = head.tasks[static_cast<size_t>(i)];

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "engine/tensor.h"
 
 namespace lectern {
 namespace {
@@ -61,8 +62,7 @@ class Reader {
   }
 
   [[noreturn]] void fail(const std::string& what, const std::string& expected) const {
-    throw Error(ErrorCode::kCorrupt,
-                origin_ + ": sparse attention: " + what + "; expected is " + expected);
+    throw Error(ErrorCode::kCorrupt, origin_ + ": sparse attention: " + what + "; expected is " + expected);
   }
 
   const Qwen2Config& config_;

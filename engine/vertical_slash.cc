@@ -124,8 +124,7 @@ class Estimate {
     }
     kernels_.pack(key_type(), keys, n, d, 0, n / kRowTile, buffers.packed);
     const PackedMatrix matrix{buffers.packed, key_type(), n, d, kernels_.row_tile_bytes(key_type(), d)};
-    const int age =
-        chunk_tokens_ == 0 ? 0 : std::min(last_chunk() - page * n / chunk_tokens_, kAges - 1);
+    const int age = chunk_tokens_ == 0 ? 0 : std::min(last_chunk() - page * n / chunk_tokens_, kAges - 1);
     kernels_.matmul({.w = &matrix,
                      .x = queries_[age],
                      .n_tokens = n_rows_,
@@ -203,7 +202,8 @@ std::vector<int32_t> largest(std::vector<float> scores, int32_t n_forced, int n)
   std::vector<int32_t> indices(scores.size());
   std::iota(indices.begin(), indices.end(), 0);
   const size_t kept = std::min(index(n), scores.size());
-  std::fill_n(scores.begin(), std::min(index(n_forced), scores.size()), std::numeric_limits<float>::infinity());
+  std::fill_n(scores.begin(), std::min(index(n_forced), scores.size()),
+              std::numeric_limits<float>::infinity());
   if (kept < scores.size())
     std::nth_element(indices.begin(), indices.begin() + static_cast<std::ptrdiff_t>(kept), indices.end(),
                      [&](int32_t a, int32_t b) {
@@ -238,8 +238,8 @@ void gather(std::span<const int32_t> wanted, int32_t page_tokens, int32_t begin,
     for (const int32_t page : left_out) read[index(page)] = true;
     return;
   }
-  // Left-out pages have more unwanted keys than there are places to fill, since there are more such pages than
-  // stand-ins.
+  // Left-out pages have more unwanted keys than there are places to fill, since there are more such pages
+  // than stand-ins.
   const size_t n = n_stand_ins * index(page_tokens);
   const std::vector<int32_t> asked = columns;
   for (const int32_t page : left_out) {
@@ -314,7 +314,7 @@ BlockKeys choose_keys(const AttentionArgs& block, const VerticalSlash& wanted) {
 
 size_t gathered_bytes(const AttentionArgs& block, const BlockKeys& keys) {
   return keys.stand_ins.size() * (page_bytes(block.k_type, block.page_tokens, block.head_dim) +
-                        page_bytes(block.v_type, block.page_tokens, block.head_dim)) +
+                                  page_bytes(block.v_type, block.page_tokens, block.head_dim)) +
          2 * n_pointers(keys) * sizeof(void*);
 }
 

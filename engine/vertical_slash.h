@@ -1,11 +1,12 @@
 // Which keys the queries of a long prompt read, after MInference (arXiv:2407.02490) as the Qwen2.5-1M models
-// are made for it: some columns, keys that all later queries attend to, and some diagonals, distances at which
-// all queries do. The last queries of a part of the prompt show which; how many of each is a budget of every
-// query head (Qwen2Config::sparse_attention).
+// are made for it: some columns, keys that all later queries attend to, and some diagonals, distances at
+// which all queries do. The last queries of a part of the prompt show which; how many of each is a budget of
+// every query head (Qwen2Config::sparse_attention).
 //
-// Diagonals are read as whole pages, since any two neighbouring ones fill them; columns that lie elsewhere are
-// gathered into pages that stand in for others which are not read. So the attention kernels know nothing of
-// this. All functions are thread-safe.
+// A block of queries reads the whole pages that a diagonal touches, as each diagonal is a run of as many keys
+// as there are queries; columns that lie elsewhere are gathered into pages that stand in for others which are
+// not read. So the attention kernels know nothing of this. The estimate is made by one thread at a time on all
+// of its CpuOps; the other functions may run anywhere.
 #pragma once
 
 #include <cstddef>
@@ -32,9 +33,9 @@ struct VerticalSlash {
 };
 
 // The columns and diagonals that hold most of the attention of the queries of `last`, up to kEstimateQueries
-// consecutive ones, over all keys so far. `budgets`: of the group's query heads. With Dual Chunk Attention the
-// queries stand at their critical positions, at which distances grow with every key also where the attention
-// itself clamps them: they are made of last.q, and its q_succ, q_inter, pages and out are not read.
+// consecutive ones, over all keys so far. `budgets`: of the group's query heads. With Dual Chunk Attention
+// the queries stand at their critical positions, at which distances grow with every key also where the
+// attention itself clamps them: they are made of last.q, and its q_succ, q_inter, pages and out are not read.
 VerticalSlash estimate_vertical_slash(CpuOps& ops, const Rope& rope, const AttentionArgs& last,
                                       std::span<const VerticalSlashBudget> budgets);
 

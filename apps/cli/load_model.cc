@@ -32,12 +32,11 @@ std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens) {
 
 std::unique_ptr<Engine> load_engine(Program& program, const std::string& model, int64_t kv_tokens) {
   Output& out = program.output();
-  auto engine =
-      Engine::load(resolve_model(model),
-                   {.backend = backend_options(program, kv_tokens),
-                    .extension = context_extension(program),
-                    .sparse_config = sparse_config(program, model)},
-                   out.progress());
+  auto engine = Engine::load(resolve_model(model),
+                             {.backend = backend_options(program, kv_tokens),
+                              .extension = context_extension(program),
+                              .sparse_config = sparse_config(program, model)},
+                             out.progress());
   out.end_progress();
   return engine;
 }

@@ -8,11 +8,11 @@
 namespace lectern::cli {
 
 struct SharedOptions {
-  std::string model;   // id or path; LECTERN_MODEL, "model"; default: the registry's default model
-  int threads = 0;     // LECTERN_THREADS, "threads"; 0: one per processor
-  std::string kv;      // LECTERN_KV, "kv": how the KV cache is kept, f16 or int8; "": f16
-  bool dense = false;  // texts above 32,768 tokens are read in full
-  std::string extend;  // "dca", or "": the context that the model was made for
+  std::string model;          // id or path; LECTERN_MODEL, "model"; default: the registry's default model
+  int threads = 0;            // LECTERN_THREADS, "threads"; 0: one per processor
+  std::string kv;             // LECTERN_KV, "kv": how the KV cache is kept, f16 or int8; "": f16
+  bool dense = false;         // texts above 32,768 tokens are read in full
+  std::string extend;         // "dca", or "": the context that the model was made for
   std::string sparse_config;  // file of sparse attention budgets; "": the model's own, if it has any
   std::string
       collection;  // path of a database file; LECTERN_COLLECTION, "collection"; "": that of the folder
