@@ -49,12 +49,15 @@ struct SparseReading {
 using SparseTap = std::function<void(const SparseReading&)>;
 
 // Long prompts are read sparsely: each block of queries reads only the pages of keys that matter to it
-// (page_selection.h). What that leaves out is measured on a query of every piece and KV head, which falls
-// back to all pages where it is too much.
+// (page_selection.h, or vertical_slash.h where the model says how much of that). What that leaves out is
+// measured on a query of every piece and KV head, which falls back to all pages where it is too much.
 struct SparsePrefill {
   int above_tokens = 32'768;  // of a sequence; before that everything is read. INT_MAX: always
   float threshold = 0.1f;     // a page counts when it has so much of the best page's attention; 0: all do
   float least_recall = 0.9f;  // share of the attention that must be kept
+  // By columns and diagonals where the model has budgets for them (Qwen2Config::sparse_attention), and not by
+  // the means of pages. CPU only.
+  bool vertical_slash = true;
 };
 
 struct BackendOptions {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/thread_pool.h"
 
 namespace lectern {
@@ -49,7 +50,15 @@ int kv_pages_for(int64_t kv_tokens) {
 
 std::string sparse_numerics(const SparsePrefill& sparse, const Qwen2Config& config) {
   if (config.context_tokens() <= sparse.above_tokens) return "";
-  return " sparse " + std::to_string(sparse.above_tokens) + " " + std::to_string(sparse.threshold) + " " +
+  std::string selector = "page-means " + std::to_string(sparse.threshold);
+  if (sparse.vertical_slash && !config.sparse_attention.empty()) {
+    Sha256 budgets;
+    for (const auto& layer : config.sparse_attention)
+      for (const VerticalSlashBudget& head : layer)
+        budgets.update(std::to_string(head.vertical) + " " + std::to_string(head.slash) + "\n");
+    selector = "vertical-slash " + budgets.hex_digest();
+  }
+  return " sparse " + std::to_string(sparse.above_tokens) + " " + selector + " " +
          std::to_string(sparse.least_recall);
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace lectern {
 
@@ -25,6 +26,13 @@ struct DualChunkAttention {
   int original_max_position_embeddings = 0;  // beyond it attention is sharpened; 0: never
 
   int key_chunk_tokens() const { return chunk_size - local_size; }
+};
+
+// How much of the attention of one query head is read when a prompt is read sparsely (vertical_slash.h).
+struct VerticalSlashBudget {
+  int vertical = 0;  // columns: keys that all later queries read
+  int slash = 0;     // diagonals: distances at which all queries read
+  bool operator==(const VerticalSlashBudget&) const = default;
 };
 
 // Key chunks are whole pages of the KV cache.
@@ -47,6 +55,8 @@ struct Qwen2Config {
   bool tie_word_embeddings = false;
   std::optional<YarnScaling> rope_scaling;
   std::optional<DualChunkAttention> dual_chunk_attention;
+  // By layer and query head; empty: none (sparse_attention_config.h).
+  std::vector<std::vector<VerticalSlashBudget>> sparse_attention;
 
   // Mixture of experts (kQwen2Moe): every layer is sparse.
   int num_experts = 0;

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "engine/sparse_attention_config.h"
 #include "engine/tensor.h"
 
 namespace lectern {
@@ -108,6 +109,15 @@ void read_dual_chunk_attention(const ConfigReader& top, const std::string& origi
       .original_max_position_embeddings = json.integer_or("original_max_position_embeddings", 0)};
 }
 
+// Some folders have the budgets here, and not in sparse_attention_config.json.
+void read_sparse_budgets(const ConfigReader& top, const std::string& origin, Qwen2Config& c) {
+  const Json* chunks = top.find("dual_chunk_attention_config");
+  if (chunks == nullptr) return;
+  if (const Json* budgets = ConfigReader(*chunks, origin).find("sparse_attention_config"))
+    c.sparse_attention =
+        read_sparse_attention(*budgets, c, origin + ": dual_chunk_attention_config: sparse_attention_config");
+}
+
 void read_experts(const ConfigReader& json, Qwen2Config& c) {
   c.num_experts = json.integer("num_experts");
   c.num_experts_per_tok = json.integer("num_experts_per_tok");
@@ -164,6 +174,7 @@ Qwen2Config read_config_json(std::string_view text, const std::string& origin) {
   else
     read_experts(json, c);
   validate(c, origin);
+  read_sparse_budgets(json, origin, c);
   return c;
 }
 

@@ -1,11 +1,10 @@
 // Attention on the CPU: cut into tasks of a few queries of one KV head, over all pages of keys or over those
-// that matter.
+// that matter (cpu_sparse_attention.cc).
 #include <algorithm>
 #include <climits>
 #include <cmath>
 
 #include "engine/cpu_backend.h"
-#include "engine/page_selection.h"
 
 namespace lectern {
 namespace {
@@ -77,89 +76,9 @@ std::vector<CpuBackend::HeadTasks> CpuBackend::attention_tasks(int index, const 
   return heads;
 }
 
-// Gives the sparse tasks of each head the pages that they read: all where a sampled query would lose more
-// attention than it may.
-void CpuBackend::choose_pages(std::span<HeadTasks> heads) {
-  const KernelTable& kernels = ops_.kernels();
-  const auto d = static_cast<size_t>(config_.head_dim);
-  struct Page {
-    const AttentionArgs* args;
-    int page;
-    float* mean;
-  };
-  struct Block {
-    AttentionArgs* args;
-    const float* means;
-    int32_t* pages;
-  };
-  std::vector<Page> pages;
-  std::vector<Block> blocks;
-  for (HeadTasks& head : heads) {
-    if (head.n_sparse == 0) continue;
-    const int n_whole = head.tasks.back().n_pages - 1;
-    auto* means = arena_.take<float>(static_cast<size_t>(n_whole) * d);
-    for (int page = 0; page < n_whole; ++page)
-      pages.push_back({&head.tasks[0], page, means + static_cast<size_t>(page) * d});
-    for (int i = 0; i < head.n_sparse; ++i) {
-      AttentionArgs& args = head.tasks[static_cast<size_t>(i)];
-      blocks.push_back({&args, means, arena_.take<int32_t>(static_cast<size_t>(args.n_pages))});
-    }
-  }
-  ops_.for_rows(static_cast<int>(pages.size()), [&](int begin, int end) {
-    for (int i = begin; i < end; ++i) {
-      const auto& [args, page, mean] = pages[static_cast<size_t>(i)];
-      kernels.page_mean(args->k_pages[page], args->k_type, kKvPageTokens, config_.head_dim, mean);
-    }
-  });
-  ops_.for_each(static_cast<int>(blocks.size()), [&](int i, int) {
-    const auto& [args, means, chosen] = blocks[static_cast<size_t>(i)];
-    args->n_pages = select_pages(kernels, *args, means, options_.sparse_prefill.threshold, chosen);
-    args->pages = chosen;
-  });
-  ops_.for_each(static_cast<int>(heads.size()), [&](int i, int worker) {
-    HeadTasks& head = heads[static_cast<size_t>(i)];
-    if (head.n_sparse == 0) return;
-    const AttentionArgs& last = head.tasks[static_cast<size_t>(head.n_sparse - 1)];
-    head.recall = attention_recall(last, worker);
-    if (head.recall >= double{options_.sparse_prefill.least_recall}) return;
-    for (AttentionArgs& args : head.tasks) args.pages = nullptr;
-  });
-}
-
-void CpuBackend::report_sparse(int index, std::span<const HeadTasks> heads) const {
-  for (const HeadTasks& head : heads) {
-    if (head.n_sparse == 0 || !sparse_tap_) continue;
-    int64_t read = 0, visible = 0;
-    for (const AttentionArgs& args : std::span(head.tasks).first(static_cast<size_t>(head.n_sparse))) {
-      const int n = (args.first_position + args.n_queries - 1) / kKvPageTokens + 1;
-      visible += n;
-      read += args.pages != nullptr ? args.n_pages : n;
-    }
-    sparse_tap_({index, head.kv_head, head.recall, static_cast<double>(read) / static_cast<double>(visible)});
-  }
-}
-
-// The share of the attention of the task's last query that its pages hold, mean over the query heads: the
-// ratio of the sums of exponentials over these and over all pages.
-double CpuBackend::attention_recall(AttentionArgs args, int worker) {
-  const auto group = static_cast<size_t>(args.group);
-  std::vector<float> out(group * static_cast<size_t>(args.head_dim)), few(group), all(group);
-  for (const float** q : {&args.q, &args.q_succ, &args.q_inter})
-    if (*q != nullptr) *q += (args.n_queries - 1) * args.q_stride;
-  args.first_position += args.n_queries - 1;
-  args.n_queries = 1;
-  args.out = out.data();
-  args.log_sum_exp = few.data();
-  run_attention(args, worker);
-  args.pages = nullptr;
-  args.log_sum_exp = all.data();
-  run_attention(args, worker);
-  double recall = 0;
-  for (size_t g = 0; g < group; ++g) recall += std::exp(double{few[g]} - double{all[g]});
-  return recall / static_cast<double>(group);
-}
-
-void CpuBackend::run_attention(AttentionArgs& args, int worker) {
+void CpuBackend::run_attention(AttentionArgs args, const BlockKeys* keys, int worker) {
+  if (keys != nullptr && !keys->stand_ins.empty())
+    args = with_gathered(args, *keys, gathered_.memory + static_cast<size_t>(worker) * gathered_.bytes);
   args.scratch = attention_scratch_.data() + static_cast<size_t>(worker) * attention_scratch_bytes_;
   ops_.kernels().attention(args);
 }
@@ -167,18 +86,27 @@ void CpuBackend::run_attention(AttentionArgs& args, int worker) {
 void CpuBackend::attend(int index, const Rows& rows, const Queries& queries, float* out) {
   std::vector<HeadTasks> heads = attention_tasks(index, rows, queries, out);
   if (std::any_of(heads.begin(), heads.end(), [](const HeadTasks& head) { return head.n_sparse > 0; }))
-    choose_pages(heads);
+    choose_pages(index, heads);
   report_sparse(index, heads);
-  std::vector<AttentionArgs> tasks;
-  for (const HeadTasks& head : heads) tasks.insert(tasks.end(), head.tasks.begin(), head.tasks.end());
+  struct Task {
+    const AttentionArgs* args;
+    const BlockKeys* keys;  // null but for those read by columns and diagonals
+  };
+  std::vector<Task> tasks;
+  for (const HeadTasks& head : heads)
+    for (size_t i = 0; i < head.tasks.size(); ++i)
+      tasks.push_back({&head.tasks[i], i < head.keys.size() ? &head.keys[i] : nullptr});
   // The longest first, so that no thread is left alone with a long one at the end.
-  const auto work = [](const AttentionArgs& args) {
+  const auto work = [](const Task& task) {
+    const AttentionArgs& args = *task.args;
     return args.pages != nullptr ? args.n_pages * args.page_tokens : args.first_position;
   };
   std::stable_sort(tasks.begin(), tasks.end(),
-                   [&](const AttentionArgs& a, const AttentionArgs& b) { return work(a) > work(b); });
-  ops_.for_each(static_cast<int>(tasks.size()),
-                [&](int task, int worker) { run_attention(tasks[static_cast<size_t>(task)], worker); });
+                   [&](const Task& a, const Task& b) { return work(a) > work(b); });
+  ops_.for_each(static_cast<int>(tasks.size()), [&](int i, int worker) {
+    const Task& task = tasks[static_cast<size_t>(i)];
+    run_attention(*task.args, task.keys, worker);
+  });
 }
 
 }  // namespace lectern

@@ -13,6 +13,7 @@
 #include "engine/cpu_weights.h"
 #include "engine/rope.h"
 #include "engine/scratch_arena.h"
+#include "engine/vertical_slash.h"
 
 namespace lectern {
 
@@ -63,8 +64,14 @@ class CpuBackend final : public Backend {
   struct HeadTasks {
     int kv_head = 0;
     std::vector<AttentionArgs> tasks;
-    int n_sparse = 0;   // of them, the first ones, which need not read all pages
-    double recall = 1;  // of a query of them
+    int n_sparse = 0;             // of them, the first ones, which need not read all pages
+    std::vector<BlockKeys> keys;  // of these, where they are read by columns and diagonals
+    double recall = 1;            // of a query of them
+  };
+  // Where the workers gather keys for the layer in hand: `bytes` for each.
+  struct GatheredKeys {
+    std::byte* memory = nullptr;
+    size_t bytes = 0;
   };
   // One feed-forward block over some rows.
   struct MlpJob {
@@ -81,10 +88,13 @@ class CpuBackend final : public Backend {
   void store_kv(int index, const Rows& rows, float* k, const float* v);
   void attend(int index, const Rows& rows, const Queries& queries, float* out);
   std::vector<HeadTasks> attention_tasks(int index, const Rows& rows, const Queries& queries, float* out);
-  void choose_pages(std::span<HeadTasks> heads);
+  bool by_vertical_slash() const;
+  void choose_pages(int index, std::span<HeadTasks> heads);
+  void choose_by_page_means(std::span<HeadTasks> heads);
+  void choose_by_vertical_slash(int index, std::span<HeadTasks> heads);
   void report_sparse(int index, std::span<const HeadTasks> heads) const;
-  double attention_recall(AttentionArgs args, int worker);
-  void run_attention(AttentionArgs& args, int worker);
+  double attention_recall(AttentionArgs args, const BlockKeys* keys, int worker);
+  void run_attention(AttentionArgs args, const BlockKeys* keys, int worker);
   void mlps(std::span<const MlpJob> jobs);
   void sparse_mlp(const CpuLayer& layer, const float* x, int n, float* residual);
   void head(const Rows& rows, std::span<const int32_t> label_rows, float* logits);
@@ -106,6 +116,7 @@ class CpuBackend final : public Backend {
   ScratchArena arena_;
   AnonymousMemory attention_scratch_;  // one part a worker
   size_t attention_scratch_bytes_;
+  GatheredKeys gathered_;
   ActivationTap tap_;
   SparseTap sparse_tap_;
 };

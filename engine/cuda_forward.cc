@@ -80,6 +80,7 @@ CudaBackend::CudaBackend(std::shared_ptr<const ModelFile> model, int device, con
   compute_capability_ = 10 * properties.major + properties.minor;
   n_multiprocessors_ = properties.multiProcessorCount;
 
+  options_.sparse_prefill.vertical_slash = false;  // pages are chosen by their means here
   if (options_.fp8) {
     if (compute_capability_ < 89) {
       throw Error(ErrorCode::kUnsupported, device_name_ +

@@ -115,7 +115,7 @@ Engine::~Engine() = default;
 
 std::unique_ptr<Engine> Engine::load(const std::filesystem::path& model, const Options& options,
                                      const ProgressFn& progress) {
-  return load(ModelFile::open(model, options.extension), options, progress);
+  return load(ModelFile::open(model, options.extension, options.sparse_config), options, progress);
 }
 
 std::unique_ptr<Engine> Engine::load(std::shared_ptr<const ModelFile> model, const Options& options,

@@ -79,8 +79,10 @@ class Engine {
     KvStoreOptions kv_store;  // off unless a folder is named
     // Requests that may wait while others run; one more is refused with Error(kResourceExhausted).
     int max_waiting_requests = 256;
-    ContextExtension extension = ContextExtension::kNone;  // of a model that is opened by its path
+    // Of a model that is opened by its path, as ModelFile::open takes them.
+    ContextExtension extension = ContextExtension::kNone;
     Device device;  // the CPU; programs for people ask for Device::Kind::kAuto
+    std::filesystem::path sparse_config;
   };
 
   static std::unique_ptr<Engine> load(const std::filesystem::path& model, const Options& options,

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "engine/model_loaders.h"
+#include "engine/sparse_attention_config.h"
 
 namespace lectern {
 
@@ -53,18 +54,21 @@ class OpenModel : public ModelFile {
 }  // namespace
 
 std::shared_ptr<const ModelFile> ModelFile::open(const std::filesystem::path& path,
-                                                 ContextExtension extension) {
+                                                 ContextExtension extension,
+                                                 const std::filesystem::path& sparse_config) {
   std::error_code ignored;
+  LoadedModel loaded;
   try {
-    LoadedModel loaded =
-        std::filesystem::is_directory(path, ignored) ? load_hugging_face(path) : load_gguf(path);
+    loaded = std::filesystem::is_directory(path, ignored) ? load_hugging_face(path) : load_gguf(path);
     if (extension == ContextExtension::kDualChunk) extend_by_dual_chunks(loaded.config, path.string());
-    return std::make_shared<OpenModel>(path, std::move(loaded));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kCorrupt) throw;
     throw Error(ErrorCode::kCorrupt, std::string(error.what()) +
                                          ". The model is damaged, incomplete or no model: download it again");
   }
+  if (!sparse_config.empty())
+    loaded.config.sparse_attention = read_sparse_attention_file(sparse_config, loaded.config);
+  return std::make_shared<OpenModel>(path, std::move(loaded));
 }
 
 }  // namespace lectern

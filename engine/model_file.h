@@ -35,9 +35,11 @@ enum class ContextExtension { kNone, kDualChunk };  // the latter: extend_by_dua
 class ModelFile {
  public:
   // `path`: a .gguf file (for split models, the first part) or a folder. Throws Error (kNotFound, kCorrupt,
-  // kUnsupported) that names the file, the field and the offset.
+  // kUnsupported) that names the file, the field and the offset. `sparse_config`: a file with the budgets of
+  // its sparse attention (sparse_attention_config.h); "": those that come with the model, if any.
   static std::shared_ptr<const ModelFile> open(const std::filesystem::path& path,
-                                               ContextExtension extension = ContextExtension::kNone);
+                                               ContextExtension extension = ContextExtension::kNone,
+                                               const std::filesystem::path& sparse_config = {});
   virtual ~ModelFile() = default;
 
   virtual const std::filesystem::path& path() const = 0;

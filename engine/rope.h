@@ -19,6 +19,8 @@ class Rope {
   void fill_key(int position, float* cos_sin) const;
   // The same of the query at `position` for the keys of `chunk`, with Dual Chunk Attention's temperature.
   void fill_query(int position, KeyChunk chunk, float* cos_sin) const;
+  // Turns by `n` positions more what is rotated already.
+  void fill_further(int n, float* cos_sin) const { fill({n, 1.0}, cos_sin); }
   const RotaryTable& table() const { return table_; }
 
  private:

@@ -203,7 +203,8 @@ std::string with_digits(double value, int digits) {
 
 int bench_engine(Program& program, const BenchOptions& options) {
   Output& out = program.output();
-  const auto model = ModelFile::open(resolve_model(model_name(program)), context_extension(program));
+  const auto model = ModelFile::open(resolve_model(model_name(program)), context_extension(program),
+                                     program.options.sparse_config);
   const Qwen2Config& config = model->config();
   if (options.prefill + options.decode > config.context_tokens()) {
     throw Error(ErrorCode::kInvalidArgument, "--prefill and --decode together are more than the " +

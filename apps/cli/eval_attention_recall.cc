@@ -1,5 +1,5 @@
 // lectern eval attention-recall: what sparse prefill keeps of the attention, and how much it reads for that,
-// on a text of one's own.
+// on a text of one's own; and the budgets of columns and diagonals that keep enough of it.
 #include <algorithm>
 #include <climits>
 #include <map>
@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "engine/engine.h"
+#include "engine/sparse_attention_config.h"
 #include "models/registry.h"
 
 namespace lectern::cli {
@@ -20,14 +21,29 @@ struct RecallOptions {
   int tokens = 8192;
   int above = 4096;
   std::vector<double> thresholds = {0.02, 0.05, 0.1, 0.2};
+  std::string refine;
+  double bound = 0.95;
+  int rounds = 20;
 };
 
+// Where refining begins: what most heads of the published 1M models have. And its steps, theirs as well.
+constexpr VerticalSlashBudget kFirstBudget{1000, 6096};
+constexpr int kStep = 2048;
+
 struct Reading {
-  double threshold = 0;
+  struct Head {
+    double recall = 0;  // sum over the pieces
+    int n_pieces = 0;
+    double worst_recall = 1;  // of the pieces
+  };
+  std::string selector;
+  double threshold = 0;  // of the means of pages
   double seconds = 0;
   double mean_recall = 0, mean_read = 0;  // over layers, KV heads and pieces
   double worst_recall = 1;                // mean over the pieces of the worst layer and KV head
   int worst_layer = 0, worst_kv_head = 0;
+  std::map<std::pair<int, int>, Head> heads;  // by layer and KV head
+  bool has_budgets = false;                   // the model comes with budgets, or they were given
 };
 
 std::vector<int32_t> first_tokens(const Engine& engine, const RecallOptions& options) {
@@ -41,25 +57,38 @@ std::vector<int32_t> first_tokens(const Engine& engine, const RecallOptions& opt
   return tokens;
 }
 
-// Without `threshold`: densely.
-Reading read_text(Program& program, const RecallOptions& options, std::optional<double> threshold) {
+void summarise(Reading& reading) {
+  int n = 0;
+  for (const auto& [at, head] : reading.heads) {
+    n += head.n_pieces;
+    if (const double recall = head.recall / head.n_pieces; recall < reading.worst_recall) {
+      reading.worst_recall = recall;
+      reading.worst_layer = at.first;
+      reading.worst_kv_head = at.second;
+    }
+  }
+  reading.mean_recall = n == 0 ? 1 : reading.mean_recall / n;
+  reading.mean_read = n == 0 ? 1 : reading.mean_read / n;
+}
+
+// Reads the text with nothing but `sparse` of the settings; never falls back to all pages.
+Reading read_text(Program& program, const RecallOptions& options, const std::string& sparse_config,
+                  SparsePrefill sparse) {
   BackendOptions backend = backend_options(program, options.tokens + 1);
-  backend.sparse_prefill.above_tokens = threshold ? options.above : INT_MAX;
-  backend.sparse_prefill.threshold = static_cast<float>(threshold.value_or(0));
-  backend.sparse_prefill.least_recall = 0;
+  sparse.least_recall = 0;
+  backend.sparse_prefill = sparse;
   const auto engine =
-      Engine::load(resolve_model(model_name(program)),
-                   {.backend = backend, .extension = context_extension(program), .device = device(program)});
-  struct Sums {
-    double recall = 0;
-    int n = 0;
-  };
-  std::map<std::pair<int, int>, Sums> heads;  // by layer and KV head
+      Engine::load(resolve_model(model_name(program)), {.backend = backend,
+                                                        .extension = context_extension(program),
+                                                        .device = device(program),
+                                                        .sparse_config = sparse_config});
   Reading result;
+  result.has_budgets = !engine->config().sparse_attention.empty();
   engine->backend().set_sparse_tap([&](const SparseReading& reading) {
-    Sums& sums = heads[{reading.layer, reading.kv_head}];
-    sums.recall += reading.recall;
-    ++sums.n;
+    Reading::Head& head = result.heads[{reading.layer, reading.kv_head}];
+    head.recall += reading.recall;
+    head.worst_recall = std::min(head.worst_recall, reading.recall);
+    ++head.n_pieces;
     result.mean_recall += reading.recall;
     result.mean_read += reading.read;
   });
@@ -70,71 +99,162 @@ Reading read_text(Program& program, const RecallOptions& options, std::optional<
   engine->generate(request, {}, program.cancel);
   program.cancel.throw_if_cancelled();
   result.seconds = time.seconds();
-  result.threshold = threshold.value_or(0);
-  int n = 0;
-  for (const auto& [at, sums] : heads) {
-    n += sums.n;
-    if (const double recall = sums.recall / sums.n; recall < result.worst_recall) {
-      result.worst_recall = recall;
-      result.worst_layer = at.first;
-      result.worst_kv_head = at.second;
-    }
-  }
-  result.mean_recall = n == 0 ? 1 : result.mean_recall / n;
-  result.mean_read = n == 0 ? 1 : result.mean_read / n;
+  summarise(result);
   return result;
 }
 
-int eval_attention_recall(Program& program, const RecallOptions& options) {
-  if (options.above >= options.tokens)
-    throw Error(ErrorCode::kInvalidArgument,
-                "--above must be less than --tokens: nothing would be read sparsely");
+Reading read_densely(Program& program, const RecallOptions& options) {
+  return read_text(program, options, program.options.sparse_config, {.above_tokens = INT_MAX});
+}
+
+Reading read_by_means(Program& program, const RecallOptions& options, double threshold) {
+  Reading reading = read_text(
+      program, options, program.options.sparse_config,
+      {.above_tokens = options.above, .threshold = static_cast<float>(threshold), .vertical_slash = false});
+  char name[40];
+  std::snprintf(name, sizeof(name), "threshold %.3f", threshold);
+  reading.selector = name;
+  reading.threshold = threshold;
+  return reading;
+}
+
+Reading read_by_budgets(Program& program, const RecallOptions& options, const std::string& sparse_config) {
+  Reading reading = read_text(program, options, sparse_config, {.above_tokens = options.above});
+  reading.selector = "columns and diagonals";
+  return reading;
+}
+
+std::string line_of(const Reading& reading) {
+  char line[200];
+  std::snprintf(line, sizeof(line),
+                "%s: recall %.4f (worst %.4f, layer %d, KV head %d), %.1f %% of the pages read, ",
+                reading.selector.c_str(), reading.mean_recall, reading.worst_recall, reading.worst_layer,
+                reading.worst_kv_head, 100 * reading.mean_read);
+  return line + format_seconds(reading.seconds);
+}
+
+Json json_of(const Reading& reading) {
+  Json json = {{"selector", reading.threshold > 0 ? "page-means" : "vertical-slash"}};
+  if (reading.threshold > 0) json["threshold"] = reading.threshold;
+  json["mean_recall"] = reading.mean_recall;
+  json["worst_recall"] = reading.worst_recall;
+  json["worst_layer"] = reading.worst_layer;
+  json["worst_kv_head"] = reading.worst_kv_head;
+  json["read"] = reading.mean_read;
+  json["seconds"] = reading.seconds;
+  return json;
+}
+
+Json result_of(const Program& program, const RecallOptions& options) {
+  Json result = json_result("eval.attention_recall");
+  result["model"] = model_name(program);
+  result["tokens"] = options.tokens;
+  result["above"] = options.above;
+  return result;
+}
+
+int measure(Program& program, const RecallOptions& options) {
   Output& out = program.output();
   const ProgressFn progress = out.progress();
-  const uint64_t n = options.thresholds.size() + 1;
+  const uint64_t n = options.thresholds.size() + 2;
   uint64_t done = 0;
   const auto report = [&] {
     if (progress) progress({.stage = "reading", .item = options.text, .items_done = done, .items_total = n});
     ++done;
   };
   report();
-  const Reading dense = read_text(program, options, std::nullopt);
+  const Reading dense = read_densely(program, options);
   std::vector<Reading> readings;
   for (const double threshold : options.thresholds) {
     report();
-    readings.push_back(read_text(program, options, threshold));
+    readings.push_back(read_by_means(program, options, threshold));
   }
+  report();
+  if (dense.has_budgets) readings.push_back(read_by_budgets(program, options, program.options.sparse_config));
   out.end_progress();
   if (!out.json()) {
     out.print_line("dense: " + format_seconds(dense.seconds));
-    for (const Reading& reading : readings) {
-      char line[200];
-      std::snprintf(
-          line, sizeof(line),
-          "threshold %.3f: recall %.4f (worst %.4f, layer %d, KV head %d), %.1f %% of the pages read, ",
-          reading.threshold, reading.mean_recall, reading.worst_recall, reading.worst_layer,
-          reading.worst_kv_head, 100 * reading.mean_read);
-      out.print_line(line + format_seconds(reading.seconds));
-    }
+    for (const Reading& reading : readings) out.print_line(line_of(reading));
     return kExitFound;
   }
-  Json result = json_result("eval.attention_recall");
-  result["model"] = model_name(program);
-  result["tokens"] = options.tokens;
-  result["above"] = options.above;
+  Json result = result_of(program, options);
   result["dense_seconds"] = dense.seconds;
   result["readings"] = Json::array();
-  for (const Reading& reading : readings) {
-    result["readings"].push_back({{"threshold", reading.threshold},
-                                  {"mean_recall", reading.mean_recall},
-                                  {"worst_recall", reading.worst_recall},
-                                  {"worst_layer", reading.worst_layer},
-                                  {"worst_kv_head", reading.worst_kv_head},
-                                  {"read", reading.mean_read},
-                                  {"seconds", reading.seconds}});
-  }
+  for (const Reading& reading : readings) result["readings"].push_back(json_of(reading));
   out.print_json(result);
   return kExitFound;
+}
+
+// Adds to the budgets of the groups of query heads whose recall is below the bound somewhere, as far as there
+// is more to read. Returns how many groups are below it.
+int raise(SparseAttention& budgets, const Reading& reading, int group, double bound) {
+  int n_below = 0;
+  for (const auto& [at, head] : reading.heads) {
+    if (head.worst_recall >= bound) continue;
+    ++n_below;
+    auto& layer = budgets[static_cast<size_t>(at.first)];
+    for (int g = 0; g < group; ++g) {
+      VerticalSlashBudget& budget = layer[static_cast<size_t>(at.second * group + g)];
+      budget.vertical += kStep;
+      budget.slash += kStep;
+    }
+  }
+  return n_below;
+}
+
+// Raises budgets until the text keeps enough of its attention; the file always holds those measured last.
+int refine(Program& program, const RecallOptions& options) {
+  Output& out = program.output();
+  const ProgressFn progress = out.progress();
+  const Qwen2Config config = ModelFile::open(resolve_model(model_name(program)), context_extension(program),
+                                             program.options.sparse_config)
+                                 ->config();
+  SparseAttention budgets = config.sparse_attention;
+  if (budgets.empty())
+    budgets.assign(
+        static_cast<size_t>(config.num_hidden_layers),
+        std::vector<VerticalSlashBudget>(static_cast<size_t>(config.num_attention_heads), kFirstBudget));
+  Json rounds = Json::array();
+  int n_below = 0;
+  for (int round = 1; round <= options.rounds; ++round) {
+    if (progress)
+      progress({.stage = "refining",
+                .item = options.text,
+                .items_done = static_cast<uint64_t>(round - 1),
+                .items_total = static_cast<uint64_t>(options.rounds)});
+    write_file_atomically(options.refine, sparse_attention_json(budgets, options.bound));
+    const Reading reading = read_by_budgets(program, options, options.refine);
+    n_below = raise(budgets, reading, config.group_size(), options.bound);
+    rounds.push_back(json_of(reading));
+    rounds.back()["groups_below"] = n_below;
+    if (!out.json()) {
+      out.end_progress();
+      out.print_line("round " + std::to_string(round) + ", " + line_of(reading) + ", " +
+                     std::to_string(n_below) + " groups of heads below the bound");
+    }
+    if (n_below == 0) break;
+  }
+  out.end_progress();
+  if (!out.json()) {
+    out.print_line(n_below == 0
+                       ? options.refine + ": the bound holds"
+                       : options.refine + ": the bound does not hold yet; go on with --sparse-config " +
+                             options.refine);
+    return kExitFound;
+  }
+  Json result = result_of(program, options);
+  result["bound"] = options.bound;
+  result["file"] = options.refine;
+  result["rounds"] = rounds;
+  out.print_json(result);
+  return kExitFound;
+}
+
+int eval_attention_recall(Program& program, const RecallOptions& options) {
+  if (options.above >= options.tokens)
+    throw Error(ErrorCode::kInvalidArgument,
+                "--above must be less than --tokens: nothing would be read sparsely");
+  return options.refine.empty() ? measure(program, options) : refine(program, options);
 }
 
 }  // namespace
@@ -158,6 +278,18 @@ void register_eval_attention_recall(CLI::App& eval, Program& program) {
                    "Shares of the best page's attention from which a page is read")
       ->delimiter(',')
       ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option(
+      "--refine", options->refine,
+      "Write budgets of columns and diagonals (a sparse_attention_config.json) that keep enough "
+      "of this text's attention, raised from those of --sparse-config or of the model, else "
+      "from 1000 and 6096");
+  command
+      ->add_option("--bound", options->bound, "--refine: the share of the attention to keep in every piece")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option("--rounds", options->rounds, "--refine: at most so many readings of the text")
+      ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   add_model_options(command, program.options);
   add_output_options(command, program.options);

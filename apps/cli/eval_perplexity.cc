@@ -32,7 +32,8 @@ std::unique_ptr<Engine> load_engine(Program& program, const PerplexityOptions& o
   if (program.options.device.starts_with("cuda"))
     throw Error(ErrorCode::kInvalidArgument,
                 "--simulate-weights computes on the CPU; leave out --device cuda");
-  const auto model = ModelFile::open(resolve_model(model_name(program)), context_extension(program));
+  const auto model = ModelFile::open(resolve_model(model_name(program)), context_extension(program),
+                                     sparse_config(program, model_name(program)));
   auto backend = make_e4m3_simulation(model, kSimulations.at(options.simulate),
                                       backend_options(program, options.window), program.output().progress());
   program.output().end_progress();

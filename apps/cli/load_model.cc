@@ -43,13 +43,19 @@ ContextExtension context_extension(const Program& program) {
   return program.options.extend == "dca" ? ContextExtension::kDualChunk : ContextExtension::kNone;
 }
 
+std::string sparse_config(const Program& program, const std::string& model) {
+  return model == model_name(program) ? program.options.sparse_config : "";
+}
+
 std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens) {
   return load_engine(program, model_name(program), kv_tokens);
 }
 
 std::unique_ptr<Engine> load_engine(Program& program, const std::string& model, int64_t kv_tokens) {
-  return load(program, ModelFile::open(resolve_model(model), context_extension(program)),
-              {.backend = backend_options(program, kv_tokens)});
+  return load(
+      program,
+      ModelFile::open(resolve_model(model), context_extension(program), sparse_config(program, model)),
+      {.backend = backend_options(program, kv_tokens)});
 }
 
 std::unique_ptr<Engine> load_planned(Program& program, const ReadingPlan& plan) {

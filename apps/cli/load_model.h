@@ -20,6 +20,8 @@ BackendOptions backend_options(const Program& program, int64_t kv_tokens);
 Device device(const Program& program);
 // What --extend asks of the model.
 ContextExtension context_extension(const Program& program);
+// --sparse-config, for the model that --model names: others have other heads.
+std::string sparse_config(const Program& program, const std::string& model);
 
 // With progress. `kv_tokens`: positions of the KV cache; 0: the model's context, as far as memory allows.
 // Throws Error that says how to get the model, or what is wrong with its file.

@@ -222,6 +222,9 @@ void add_model_options(CLI::App* command, SharedOptions& options) {
   command->add_flag(
       "--fp8", options.fp8,
       "On a GPU: multiply 8-bit floats (e4m3) where prompts are read, faster on Hopper and newer");
+  command->add_option("--sparse-config", options.sparse_config,
+                      "Read long texts sparsely by the columns and diagonals that this file budgets "
+                      "(sparse_attention_config.json)");
   command->add_flag("--dense", options.dense, "Read texts above 32,768 tokens in full, not sparsely");
   command
       ->add_option("--max-context", options.max_context,

@@ -9,13 +9,14 @@
 namespace lectern::cli {
 
 struct SharedOptions {
-  std::string model;    // id or path; LECTERN_MODEL, "model"; default: the registry's default model
-  int threads = 0;      // LECTERN_THREADS, "threads"; 0: one per processor
-  std::string device;   // LECTERN_DEVICE, "device": auto, cpu, cuda or cuda:N; "": auto
-  std::string kv;       // LECTERN_KV, "kv": how the KV cache is kept, f16 or int8; "": f16
-  bool fp8 = false;     // prompts are read with 8-bit floats; CUDA only
-  bool dense = false;   // texts above 32,768 tokens are read in full
-  std::string extend;   // "dca", or "": the context that the model was made for
+  std::string model;          // id or path; LECTERN_MODEL, "model"; default: the registry's default model
+  int threads = 0;            // LECTERN_THREADS, "threads"; 0: one per processor
+  std::string device;         // LECTERN_DEVICE, "device": auto, cpu, cuda or cuda:N; "": auto
+  std::string kv;             // LECTERN_KV, "kv": how the KV cache is kept, f16 or int8; "": f16
+  bool fp8 = false;           // prompts are read with 8-bit floats; CUDA only
+  bool dense = false;         // texts above 32,768 tokens are read in full
+  std::string extend;         // "dca", or "": the context that the model was made for
+  std::string sparse_config;  // file of sparse attention budgets; "": the model's own, if it has any
   int max_context = 0;  // LECTERN_MAX_CONTEXT, "max_context": tokens of the context at most; 0: the model's
   // LECTERN_KEPT_GB, "kept_gb": what documents that were read whole may take on disk; 0: none is kept
   std::optional<double> kept_gb;
@@ -32,7 +33,7 @@ struct SharedOptions {
   bool quiet = false;
 };
 
-// --model, --device, --threads, --kv, --extend, --fp8, --dense, --max-context
+// --model, --device, --threads, --kv, --extend, --sparse-config, --fp8, --dense, --max-context
 void add_model_options(CLI::App* command, SharedOptions& options);
 // --llm, --llm-model, --llm-key-file, --llm-context, --helper-model
 void add_llm_options(CLI::App* command, SharedOptions& options);

@@ -85,7 +85,8 @@ int extended_context(const Program& program, const ModelFile& model) {
 
 ReadingPlan plan_reading(Program& program, DocumentSource& documents, const std::string& question,
                          int answer_tokens) {
-  ReadingPlan plan{.model = ModelFile::open(resolve_model(model_name(program)), context_extension(program)),
+  ReadingPlan plan{.model = ModelFile::open(resolve_model(model_name(program)), context_extension(program),
+                                            sparse_config(program, model_name(program))),
                    .context = {}};
   const Tokenizer tokenizer(plan.model->vocabulary(), plan.model->path().string());
   const std::vector<int64_t> ids = documents_meant(documents, question);

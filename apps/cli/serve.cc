@@ -45,6 +45,7 @@ int serve(Program& program, const Options& options) {
                                                   .backend = backend_options(program, 0),
                                                   .extension = context_extension(program),
                                                   .device = device(program),
+                                                  .sparse_config = program.options.sparse_config,
                                                   .idle_seconds = options.idle_minutes * 60},
                                        .limits = {},
                                        .version = LECTERN_VERSION,

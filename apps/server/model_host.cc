@@ -122,9 +122,13 @@ ModelHost::Lease ModelHost::acquire(const std::string& id, const ProgressFn& pro
     slot->loaded.id = wanted;
     slot->loaded.bytes = bytes_at(path);
     make_room(slot->loaded.bytes);
-    slot->loaded.engine = Engine::load(
-        path, {.backend = options_.backend, .extension = options_.extension, .device = options_.device},
-        progress);
+    slot->loaded.engine =
+        Engine::load(path,
+                     {.backend = options_.backend,
+                      .extension = options_.extension,
+                      .device = options_.device,
+                      .sparse_config = wanted == default_id_ ? options_.sparse_config : std::string()},
+                     progress);
     slot->loaded.model = std::make_unique<SharedLanguageModel>(*slot->loaded.engine, wanted);
     slot->last_used = std::chrono::steady_clock::now();
     {

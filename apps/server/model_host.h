@@ -22,6 +22,7 @@ struct ModelHostOptions {
   BackendOptions backend;
   ContextExtension extension = ContextExtension::kNone;
   Device device;
+  std::string sparse_config;  // as Engine::Options, of the default model
   uint64_t max_bytes = 0;     // of the files of all loaded models; 0: three quarters of the memory
   double idle_seconds = 900;  // then a model is unloaded
   size_t max_questions = 4;   // that are answered at a time; the engine reads them together
