@@ -241,8 +241,10 @@ TEST_CASE("cuda attention reads old chunks with the queries that are meant for t
 TEST_CASE("cuda attention reads the pages of its lists") {
   LECTERN_NEEDS_DEVICE();
   const int d = GENERATE(64, 128, 24);
-  const Lists lists = GENERATE(Lists{{0, 2, 3}, {0, 3}}, Lists{{1}, {}}, Lists{{0, 1, 2, 3, 4}, {2, 4}});
+  Lists lists = GENERATE(Lists{{0, 2, 3}, {0, 3}}, Lists{{1}, {}}, Lists{{0, 1, 2, 3, 4}, {2, 4}});
   const int begin = GENERATE(3 * kPageTokens, 3 * kPageTokens + 115);
+  for (auto& list : lists)  // page 4 is there with the later queries only
+    std::erase_if(list, [&](int32_t page) { return page > (begin + 17) / kPageTokens; });
   for (const int rows : {kPrefillRows, kDecodeRows})
     for (const int n_splits : {1, 5})
       check({.shape = {.n_kv_heads = 2, .head_dim = d},
