@@ -196,6 +196,18 @@ std::string_view to_string(Level level) {
   return "";
 }
 
+std::string_view to_string(AnswerCut cut) {
+  switch (cut) {
+    case AnswerCut::kNone:
+      return "none";
+    case AnswerCut::kLimit:
+      return "limit";
+    case AnswerCut::kLoop:
+      return "loop";
+  }
+  return "";
+}
+
 std::optional<Level> parse_level(std::string_view name) {
   for (const Level level : {Level::kAuto, Level::kFit, Level::kRetrieve, Level::kRead, Level::kSelfAsk,
                             Level::kNative, Level::kWhole}) {

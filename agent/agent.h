@@ -27,9 +27,10 @@ std::optional<Level> parse_level(std::string_view name);
 
 // What a question may cost; 0: no limit. What was found until a limit is reached is answered from.
 struct AskBudget {
-  int chunks = 0;      // read one by one, in level 2, or in spans, of whole documents
-  int tokens = 0;      // the same in tokens of the model; of whole documents only
-  double seconds = 0;  // before the answer is begun
+  int chunks = 0;  // read one by one, in level 2, or in spans, of whole documents
+  int tokens = 0;  // the same in tokens of the model; of whole documents only
+  // Before the answer is begun; of whole documents with the answer, as far as that can be foretold.
+  double seconds = 0;
 };
 
 // When the model is asked to split the request and to find keywords before the search. kAuto: where it pays,
@@ -56,13 +57,19 @@ struct Citation {
   uint64_t quote_begin = 0, quote_end = 0;  // bytes of the document's text
 };
 
+// Why an answer ended before the model was done: it reached max_answer_tokens, or it went round in circles.
+enum class AnswerCut { kNone, kLimit, kLoop };
+
+std::string_view to_string(AnswerCut cut);  // "none", "limit", "loop"
+
 struct Answer {
   std::string text;   // with [n] markers, each of them in `citations`
   bool found = true;  // false: "not in these documents"
   std::vector<Citation> citations;
   std::vector<TextRange> unsupported;  // bytes of `text`: sentences that no passage supports
   std::vector<SourcePassage> context;  // chunks that the model was given, in that order
-  int passages_left_out = 0;           // ranked chunks that did not fit: nothing is cut silently
+  AnswerCut cut = AnswerCut::kNone;    // the text ends early: nothing is cut silently
+  int passages_left_out = 0;           // ranked chunks that did not fit, neither
   int64_t chunks_read = 0;             // of whole documents, in spans, and
   int64_t chunks_in_scope = 0;         // how many there are; 0: another level
   std::string standalone_question;     // a chat follow-up, as it was understood; else the question

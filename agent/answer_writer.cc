@@ -3,6 +3,7 @@
 #include "agent/answer_prompt.h"
 #include "agent/cited_text.h"
 #include "agent/close_reading.h"
+#include "agent/loop_gate.h"
 #include "agent/model_profile.h"
 #include "agent/support.h"
 
@@ -73,12 +74,18 @@ class Writer {
       request.on_prompt_read = [this](const PromptProgress& read) { report(read); };
     }
     NotFoundGate gate;
+    LoopGate loop;
     const auto on_text = [&](std::string_view piece) {
-      return cited_.feed(gate.feed(piece)) && !gate.not_found();
+      return cited_.feed(loop.feed(gate.feed(piece))) && !gate.not_found() && !loop.looping();
     };
-    asking_.tracer.chat(asking_.model, request, on_text, asking_.cancel);
+    const LmReply reply = asking_.tracer.chat(asking_.model, request, on_text, asking_.cancel);
+    if (loop.looping()) asking_.tracer.add("loop", "the reply began to go round in circles and was ended");
+    cut_ = loop.looping() ? AnswerCut::kLoop : reply.truncated ? AnswerCut::kLimit : AnswerCut::kNone;
     says_not_found_ = gate.not_found();
-    return !says_not_found_ && finish(gate.finish());
+    if (says_not_found_) return false;
+    std::string rest = loop.feed(gate.finish());
+    rest += loop.finish(reply.truncated);
+    return finish(rest);
   }
 
   bool finish(std::string_view rest) {
@@ -91,10 +98,12 @@ class Writer {
   }
 
   bool says_not_found() const { return says_not_found_; }
+  AnswerCut cut() const { return cut_; }
   const std::string& text() const { return cited_.text(); }
 
   void fill(Answer& answer) {
     answer.text = cited_.text();
+    answer.cut = cut_;
     answer.citations = cited_.citations();
     answer.unsupported = cited_.unsupported();
     answer.found =
@@ -137,6 +146,7 @@ class Writer {
   CitedText cited_;
   bool wanted_ = true;
   bool says_not_found_ = false;
+  AnswerCut cut_ = AnswerCut::kNone;
 };
 
 // A reply that nothing supports is given a second chance where the level is ours to choose: the model answers
@@ -181,6 +191,7 @@ void write_answer(Asking& asking, const QueryPlan& plan, const FilledContext& co
   Writer as_it_was(asking, plan, context, Hold::kNot);
   as_it_was.finish(first.text());
   as_it_was.fill(answer);
+  answer.cut = first.cut();
 }
 
 }  // namespace lectern

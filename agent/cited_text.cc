@@ -112,7 +112,12 @@ bool ends_unspaced(std::string_view text) {
 
 CitedText::CitedText(const std::vector<EvidencePassage>& evidence, const SupportIndex& support,
                      std::string_view question, std::function<bool(std::string_view)> emit)
-    : evidence_(&evidence), support_(&support), question_(question), emit_(std::move(emit)) {}
+    : evidence_(&evidence),
+      support_(&support),
+      echo_(evidence),
+      asked_(question),
+      question_(question),
+      emit_(std::move(emit)) {}
 
 bool CitedText::feed(std::string_view piece) {
   raw_ += piece;
@@ -136,7 +141,11 @@ bool CitedText::step(bool final) {
     } else if (in_code_) {
       take_character();
     } else if (c == ' ' || c == '\t') {
-      take_blanks();
+      take_blanks(1);
+    } else if (c == ',' || starts(raw_, "，")) {  // it goes where a marker, or nothing, follows
+      take_blanks(c == ',' ? 1 : std::string_view("，").size());
+    } else if (const Echo echo = drop_echo(final); echo != Echo::kNone) {
+      if (echo == Echo::kUnclear) break;
     } else if (opens_marker(raw_)) {
       if (!take_marker(final)) break;
     } else if (!closing_quotation(raw_).empty()) {
@@ -161,15 +170,30 @@ void CitedText::put(std::string_view text) {
   text_ += text;
 }
 
-void CitedText::take_blanks() {
-  blanks_.push_back(raw_.front());
-  raw_.erase(0, 1);
+void CitedText::take_blanks(size_t n_bytes) {
+  blanks_ += std::string_view(raw_).substr(0, n_bytes);
+  raw_.erase(0, n_bytes);
 }
 
 void CitedText::take_character() {
   const size_t length = utf8::decode(raw_, 0).length;
   put(std::string_view(raw_).substr(0, length));
   raw_.erase(0, length);
+}
+
+CitedText::Echo CitedText::drop_echo(bool final) {
+  const auto drop = [&](std::optional<size_t> n_bytes) {
+    if (!n_bytes) return Echo::kUnclear;
+    raw_.erase(0, *n_bytes);
+    return *n_bytes > 0 ? Echo::kDropped : Echo::kNone;
+  };
+  const bool begins_claim = text_.size() == claim_begin_;
+  if (begins_claim) {
+    if (const Echo pointer = drop(FrameEcho::pointer(raw_, final)); pointer != Echo::kNone) return pointer;
+  }
+  const bool begins_word =
+      begins_claim || !blanks_.empty() || !is_word_character(static_cast<uint8_t>(text_.back()));
+  return begins_word ? drop(echo_.breadcrumb(raw_, final)) : Echo::kNone;
 }
 
 bool CitedText::take_marker(bool final) {
@@ -286,9 +310,10 @@ void CitedText::cite_marked(const std::vector<int>& labels) {
   std::string words = words_since(after_marker_);
   if (support_terms(words).empty()) words = words_since(claim_begin_);
   if (says_not_found(words)) return;
-  const std::optional<SupportMatch> best = support_->best(words);
+  const bool answers = may_answer(words);
+  const std::optional<SupportMatch> best = answers ? support_->best(words) : std::nullopt;
   for (const int label : labels) {
-    const std::optional<SupportMatch> own = support_->best_in(label - 1, words);
+    const std::optional<SupportMatch> own = answers ? support_->best_in(label - 1, words) : std::nullopt;
     if (own && own->score >= SupportIndex::kKeep && (!best || own->score >= 0.8 * best->score)) {
       ++counts_.kept;
       add_citation(*own);
@@ -305,7 +330,7 @@ void CitedText::cite_marked(const std::vector<int>& labels) {
 void CitedText::cite_unmarked() {
   if (marked_ || in_code_) return;
   const std::string words = words_since(claim_begin_);
-  if (says_not_found(words)) return;
+  if (says_not_found(words) || !may_answer(words)) return;
   const std::optional<SupportMatch> best = support_->best(words);
   if (!best || best->score < SupportIndex::kAttach) return;
   ++counts_.attached;

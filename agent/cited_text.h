@@ -1,8 +1,9 @@
 // Turns the model's raw reply into the answer a person sees, while it streams. Every [n] that leaves here has
 // been checked: a marker whose passage does not support its claim is pointed to the passage that does, or
 // dropped; a claim without a marker gets one where a passage supports it; each number stands for one verbatim
-// quote. Quotation marks around words that the passages do not hold are removed. Text is held back only as
-// long as a decision needs (a marker, the end of a sentence), and what was emitted is never taken back.
+// quote. Quotation marks around words that the passages do not hold are removed, and so is what was copied
+// from the frame around them (frame_echo.h). Text is held back only as long as a decision needs (a marker,
+// the end of a sentence), and what was emitted is never taken back.
 #pragma once
 
 #include <functional>
@@ -11,7 +12,9 @@
 #include <vector>
 
 #include "agent/agent.h"
+#include "agent/asked_value.h"
 #include "agent/evidence.h"
+#include "agent/frame_echo.h"
 #include "agent/support.h"
 
 namespace lectern {
@@ -45,7 +48,9 @@ class CitedText {
   bool take_marker(bool final);
   bool take_quotation(bool final);
   bool take_sentence_end(bool final);
-  void take_blanks();
+  enum class Echo { kNone, kUnclear, kDropped };
+  Echo drop_echo(bool final);
+  void take_blanks(size_t n_bytes);
   void take_character();
 
   // What was written from `begin` on, without markers.
@@ -53,18 +58,22 @@ class CitedText {
   void cite_marked(const std::vector<int>& labels);
   void cite_unmarked();
   void end_claim();
+  // Not when it gives a value of another kind than the question asks for.
+  bool may_answer(std::string_view claim) const { return asked_.may_be_in(claim, n_judged_ == 0); }
   void add_citation(const SupportMatch& match);
   bool in_passages(std::string_view words) const;
   void put(std::string_view text);
 
   const std::vector<EvidencePassage>* evidence_;
   const SupportIndex* support_;
+  FrameEcho echo_;
+  AskedValue asked_;
   std::string_view question_;
   std::function<bool(std::string_view)> emit_;
 
   std::string raw_;          // received and not yet decided
   std::string text_;         // emitted
-  std::string blanks_;       // seen and held until something visible follows
+  std::string blanks_;       // with commas: seen and held until something visible follows
   size_t emitted_ = 0;       // bytes of text_ given to emit_
   size_t claim_begin_ = 0;   // in text_: after the last sentence end
   size_t after_marker_ = 0;  // in text_: after the last marker of the sentence

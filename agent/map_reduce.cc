@@ -47,8 +47,9 @@ struct Task {
   Asking& asking;
   const QueryPlan& plan;
   WholeTask kind;
-  int span_tokens = 0;                                             // passages of one call
-  int final_tokens = 0;                                            // passages of the answer
+  AnswerCut& cut;        // of the answer: set when a list's reply is cut
+  int span_tokens = 0;   // passages of one call
+  int final_tokens = 0;  // passages of the answer
   EvidencePassage::Label label = EvidencePassage::Label::kNumber;  // with titles, of several documents
   bool capitals_are_names = true;
 
@@ -177,6 +178,7 @@ std::vector<Note> take_notes(const Task& task, const std::vector<EvidencePassage
   try {
     const LmReply reply = asking.tracer.chat(asking.helper, request, {}, asking.cancel);
     std::string_view text = reply.text;
+    if (reply.truncated && task.lists()) task.cut = AnswerCut::kLimit;
     if (reply.truncated) {  // the sentence or line at which a reply was cut is not a note
       const std::vector<TextRange> sentences = split_sentences(text);
       if (!sentences.empty()) text = text.substr(0, std::max(sentences.back().begin, text.rfind('\n') + 1));
@@ -359,11 +361,16 @@ void map(const Task& task, std::vector<Part>& parts, double chunk_tokens, Answer
   };
   size_t done = 0;
   int tokens_read = 0;
+  const double began = asking.watch.seconds();
+  // The next span takes about as long as those before it did, and the answer as long as a span.
+  const auto out_of_time = [&] {
+    const double span = (asking.watch.seconds() - began) / static_cast<double>(std::max<size_t>(done, 1));
+    return budget.seconds > 0 && asking.watch.seconds() + 2 * span > budget.seconds;
+  };
   for (bool more = true; more;) {
     more = false;
     for (Part& part : parts) {
-      const bool enough =
-          done > 0 && (asking.out_of_time() || (budget.tokens > 0 && tokens_read >= budget.tokens));
+      const bool enough = done > 0 && (out_of_time() || (budget.tokens > 0 && tokens_read >= budget.tokens));
       if (enough) break;
       int tokens = 0;
       const std::vector<SourcePassage> span =
@@ -392,7 +399,7 @@ void map(const Task& task, std::vector<Part>& parts, double chunk_tokens, Answer
                      {"of", answer.chunks_in_scope},
                      {"spans", done},
                      {"tokens", tokens_read},
-                     {"out_of_time", asking.out_of_time()}});
+                     {"out_of_time", out_of_time()}});
 }
 
 // The items as found, each once, with the sentence that names it: a model would lose some of a long list.
@@ -439,7 +446,7 @@ WholeRequest understand_whole(Asking& asking, const QueryPlan& plan) {
 }
 
 void answer_whole(Asking& asking, QueryPlan plan, const WholeRequest& whole, Answer& answer) {
-  Task task{asking, plan, whole.task};
+  Task task{asking, plan, whole.task, answer.cut};
   if (task.kind == WholeTask::kSummary || task.kind == WholeTask::kCompare)
     plan.instruction = {how_to_answer(task.kind, plan.question)};
   const WindowShare share = share_window(asking.model, asking.request, plan);

@@ -365,6 +365,7 @@ typedef struct lectern_answer {
   int prompt_tokens, new_tokens;
   double seconds;
   const char* trace_json; /* every step with its data */
+  const char* cut;        /* why the text ends early: "none", "limit" of tokens, "loop" */
 } lectern_answer;
 
 LECTERN_API int lectern_ask(lectern_model* model, const lectern_collection* collection, const char* question,

@@ -98,6 +98,7 @@ const lectern_answer* result_of(const Answer& answer) {
   out->new_tokens = answer.trace.new_tokens;
   out->seconds = answer.trace.seconds;
   out->trace_json = memory.text(dump_json(to_json(answer.trace)));
+  out->cut = memory.text(to_string(answer.cut));
   return out.release();
 }
 

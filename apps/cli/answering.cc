@@ -30,6 +30,12 @@ void warn_of_unsupported(Output& out, const Answer& answer) {
     out.warning("no passage supports: " + printable(claim.of(answer.text)));
 }
 
+void warn_of_cut(Output& out, const Answer& answer) {
+  if (answer.cut == AnswerCut::kNone) return;
+  const bool may_be_longer = answer.cut == AnswerCut::kLimit && answer.level != Level::kWhole;
+  out.warning(why_cut(answer) + (may_be_longer ? "; --max-tokens allows more" : ""));
+}
+
 // What of long documents was not read is said, not only counted.
 void note_partial_reading(Output& out, const Answer& answer) {
   if (answer.chunks_read >= answer.chunks_in_scope) return;
@@ -71,6 +77,7 @@ void add_answer(Json& json, const Answer& answer, bool explain) {
   for (const TextRange& claim : answer.unsupported) json["unsupported"].push_back(claim.of(answer.text));
   json["standalone_question"] = answer.standalone_question;
   json["level"] = to_string(answer.level);
+  json["cut"] = to_string(answer.cut);
   json["passages"] = answer.context.size();
   json["passages_left_out"] = answer.passages_left_out;
   if (answer.chunks_in_scope > 0) {
@@ -218,6 +225,7 @@ Answer Answerer::answer(Program& program, const AskRequest& request, const Answe
   if (!at_line_start) out.print("\n");
   if (!answer.citations.empty()) out.print("\n");
   for (const Citation& citation : answer.citations) print_citation(out, citation);
+  warn_of_cut(out, answer);
   warn_of_unsupported(out, answer);
   for (const std::string& problem : problems) out.warning(printable(problem));
   if (answer.standalone_question != request.question)

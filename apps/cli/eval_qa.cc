@@ -180,12 +180,16 @@ class QaEvaluation {
     sums_.prompt_tokens += answer.trace.prompt_tokens;
     sums_.new_tokens += answer.trace.new_tokens;
     if (replies_.is_open()) {
+      Json passages = Json::array(), quotes = Json::array();
+      for (const SourcePassage& passage : answer.context) passages.push_back(passage.text);
+      for (const Citation& citation : answer.citations) quotes.push_back(citation.quote);
       replies_ << dump_json({{"question", question.question},
                              {"answers", golds},
                              {"reply", answer.text},
                              {"answerable", answerable},
                              {"found", answer.found},
-                             {"citations", answer.citations.size()},
+                             {"passages", passages},
+                             {"quotes", quotes},
                              {"unsupported", answer.unsupported.size()},
                              {"evidence", evidence},
                              {"contains", contains},

@@ -36,4 +36,16 @@ bool is_supported(const Answer& answer) {
   return answer.found && (!answer.citations.empty() || answer.unsupported.empty());
 }
 
+std::string why_cut(const Answer& answer) {
+  switch (answer.cut) {
+    case AnswerCut::kNone:
+      break;
+    case AnswerCut::kLimit:
+      return "the answer reached its limit of tokens and was cut";
+    case AnswerCut::kLoop:
+      return "the answer began to repeat itself and was ended: it may be incomplete";
+  }
+  return "";
+}
+
 }  // namespace lectern

@@ -15,4 +15,7 @@ AskBudget parse_budget(const std::vector<std::string>& limits);
 // Whether there is an answer, and not one that nothing in the documents supports.
 bool is_supported(const Answer& answer);
 
+// One sentence that says why the text ends early; "" when it does not.
+std::string why_cut(const Answer& answer);
+
 }  // namespace lectern

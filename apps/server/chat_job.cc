@@ -165,6 +165,7 @@ ChatResult PreparedChat::run(const std::function<void(std::string_view)>& on_tex
     Service::Asked asked = service_->ask(*collection_, job_.model, question_, events, cancel, documents_);
     result.files = files_;
     result.text = asked.answer.text;
+    result.truncated = asked.answer.cut == AnswerCut::kLimit;
     result.prompt_tokens = asked.answer.trace.prompt_tokens;
     result.new_tokens = asked.answer.trace.new_tokens;
     result.answer = std::move(asked.answer);

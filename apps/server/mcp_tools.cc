@@ -4,6 +4,7 @@
 #include <chrono>
 #include <limits>
 
+#include "apps/common/answers.h"
 #include "apps/common/places.h"
 #include "apps/common/printable.h"
 #include "apps/server/openapi.h"
@@ -191,6 +192,7 @@ mcp::ToolResult ToolCall::ask() {
   const Answer& answer = asked.answer;
   mcp::ToolResult result;
   result.text = printable(answer.text, /*keep_newlines=*/true) + "\n";
+  if (answer.cut != AnswerCut::kNone) result.text += "\nNote: " + why_cut(answer) + ".\n";
   if (answer.found && !answer.unsupported.empty())
     result.text += "\n" + plural(answer.unsupported.size(), "sentence") + " of this answer " +
                    (answer.unsupported.size() == 1 ? "is" : "are") + " not supported by a passage.\n";

@@ -67,6 +67,7 @@ Json answer_json(const Answer& answer, const std::string& model) {
   for (const Citation& citation : answer.citations) json["citations"].push_back(citation_json(citation));
   json["unsupported"] = Json::array();
   for (const TextRange& claim : answer.unsupported) json["unsupported"].push_back({claim.begin, claim.end});
+  json["cut"] = std::string(to_string(answer.cut));
   json["level"] = std::string(to_string(answer.level));
   json["calls"] = answer.trace.calls;
   json["seconds"] = answer.trace.seconds;

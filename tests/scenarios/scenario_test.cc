@@ -170,6 +170,7 @@ void check_expectations(const Json& expect, const Answer& answer, const Scripted
   if (expect.contains("read"))
     CHECK(std::vector<int64_t>{answer.chunks_read, answer.chunks_in_scope} ==
           expect["read"].get<std::vector<int64_t>>());
+  CHECK(to_string(answer.cut) == expect.value("cut", std::string("none")));
   if (expect.contains("left_out")) CHECK(answer.passages_left_out == expect["left_out"].get<int>());
   if (expect.contains("question")) CHECK(answer.standalone_question == expect["question"].get<std::string>());
   if (expect.contains("context")) {

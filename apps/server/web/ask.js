@@ -236,6 +236,8 @@ function open_citation(citation) {
 
 function foot_nodes(answer) {
   const nodes = [];
+  const cut = { limit: "cut_limit", loop: "cut_loop" }[answer.cut];
+  if (cut) nodes.push(make("p", { class: "small doubt-note" }, t(cut)));
   if (answer.unsupported.length > 0) nodes.push(make("p", { class: "small doubt-note" }, t("unsupported_more")));
   if (answer.citations.length > 0) {
     nodes.push(make("h3", {}, t("sources")), make("ol", { class: "plain sources" }, ...answer.citations.map(source_node)));

@@ -16,6 +16,8 @@ std::vector<EvidencePassage> pump_house() {
   SourcePassage first, second;
   first.document_id = 1;
   first.begin = 100;
+  first.title = "The pump house";
+  first.heading_path = "The pump house > History > The boiler";
   first.text = "Ada Quill built the pump house in 1874. The boiler came from Leeds.";
   second.document_id = 2;
   second.text = "Captain Tolliver sailed the ferry.";
@@ -78,6 +80,43 @@ TEST_CASE("text around markers stays tidy") {
   CHECK(cite("- Ada Quill, 1874\n- Leeds\n").text == "- Ada Quill, 1874 [1]\n- Leeds [2]");
   CHECK(cite("[link](x) [a, b] [").text == "[link](x) [a, b] [");
   CHECK(cite("It was 3.5 m, e.g. at noon").text == "It was 3.5 m, e.g. at noon");
+}
+
+TEST_CASE("what is copied from the frame around the passages goes") {
+  CHECK(cite("The pump house > History > Ada Quill [1].").text == "Ada Quill [1].");
+  CHECK(cite("As History > The boiler tells, it came from Leeds [1].").text ==
+        "As The boiler tells, it came from Leeds [1].");
+  CHECK(cite("The boiler came from Leeds [1]. This information is found in passage [1].").text ==
+        "The boiler came from Leeds [1].");
+  CHECK(cite("This information is found in passage [2].\nThe boiler came from Leeds.").text ==
+        "The boiler came from Leeds [1].");
+  CHECK(cite("The information plate of the boiler is from Leeds [1].").text ==
+        "The information plate of the boiler is from Leeds [1].");
+}
+
+TEST_CASE("no comma is left before a marker or at the end") {
+  CHECK(cite("Ada Quill built the pump house in 1874, [1].").text ==
+        "Ada Quill built the pump house in 1874 [1].");
+  CHECK(cite("Ada Quill built the pump house in 1874, [9]").text ==
+        "Ada Quill built the pump house in 1874 [1]");
+  CHECK(cite("Unicorns dance at noon, [1].").text == "Unicorns dance at noon.");
+  CHECK(cite("She paid 1,250, and left, [x]").text == "She paid 1,250, and left, [x]");
+}
+
+TEST_CASE("a value of another kind than the question asks for is not cited") {
+  SourcePassage passage;
+  passage.text = "The bakery in Mill Lane sells a rye loaf for £4.20.";
+  const auto passages = merge_neighbours({passage});
+  const std::string question = "What is the phone number of the bakery?";
+  const SupportIndex support(passages, question, {});
+  for (const std::string reply :
+       {"The phone number of the bakery is £4.20 [1].", "The bakery in Mill Lane: £4.20."}) {
+    CitedText cited(passages, support, question, {});
+    cited.feed(reply);
+    cited.finish();
+    CHECK(cited.citations().empty());
+    CHECK(cited.unsupported().size() == 1);
+  }
 }
 
 TEST_CASE("quotation marks stay only around words of the passages or the question") {

@@ -1,0 +1,347 @@
+#include "agent/asked_value.h"
+
+#include <algorithm>
+#include <array>
+
+#include "agent/text_terms.h"
+#include "base/utf8.h"
+
+namespace lectern {
+namespace {
+
+enum Kind : unsigned {
+  kMoney = 1,
+  kMass = 2,
+  kLength = 4,
+  kTemperature = 8,
+  kShare = 16,  // percent
+  kTime = 32,   // a date, a time of day, how long
+  kPhone = 64,
+  kMail = 128,
+  kWeb = 256,
+};
+// Have a form of their own.
+constexpr unsigned kForms = kPhone | kMail | kWeb;
+// An amount of one of these is no answer to a question for another kind.
+constexpr unsigned kMeasured = kMoney | kMass | kLength | kTemperature | kShare;
+
+struct Wording {
+  std::string_view words;  // of the question, folded; " … " stands for anything between
+  std::string_view name;   // in a claim that speaks of it
+  unsigned kinds;
+};
+
+constexpr auto kWordings = std::to_array<Wording>({
+    {"phone number", "phone", kPhone},
+    {"mobile number", "mobile", kPhone},
+    {"fax number", "fax", kPhone},
+    {"email address", "mail", kMail},
+    {"e-mail address", "mail", kMail},
+    {"web address", "web", kWeb},
+    {"url of", "url", kWeb},
+    {"how much … cost", "cost", kMoney},
+    {"how much … charge", "charge", kMoney},
+    {"how much … pay", "", kMoney},
+    {"how much … paid", "", kMoney},
+    {"how much is the … rent", "rent", kMoney},
+    {"how much is the … fee", "fee", kMoney},
+    {"how much is the … deposit", "deposit", kMoney},
+    {"what does … cost", "cost", kMoney},
+    {"what do … cost", "cost", kMoney},
+    {"what did … cost", "cost", kMoney},
+    {"what is the … price", "price", kMoney},
+    {"what was the … price", "price", kMoney},
+    {"what is the … rent", "rent", kMoney},
+    {"what was the … rent", "rent", kMoney},
+    {"what is the … fee", "fee", kMoney},
+    {"what is the … deposit", "deposit", kMoney},
+    {"what is the … salary", "salary", kMoney},
+    {"how heavy", "weigh", kMass},
+    {"how much … weigh", "weigh", kMass},
+    {"what is the … weight", "weigh", kMass},
+    {"how tall", "tall", kLength},
+    {"how high is the", "high", kLength},
+    {"how wide", "wide", kLength},
+    {"how deep", "deep", kLength},
+    {"how far", "", kLength | kTime},
+    {"how long", "long", kLength | kTime},
+    {"what is the … height", "height", kLength},
+    {"what is the … length", "length", kLength | kTime},
+    {"what temperature", "temperature", kTemperature},
+    {"which temperature", "temperature", kTemperature},
+    {"what is the … temperature", "temperature", kTemperature},
+    {"how hot", "hot", kTemperature},
+    {"how cold", "cold", kTemperature},
+    {"what time", "", kTime},
+    {"when do", "", kTime},
+    {"when did", "", kTime},
+    {"when is", "", kTime},
+    {"when was", "", kTime},
+    {"opening hours", "open", kTime},
+    {"电话号码", "电话", kPhone},
+    {"联系电话", "电话", kPhone},
+    {"电话是多少", "电话", kPhone},
+    {"手机号", "手机", kPhone},
+    {"邮箱", "邮箱", kMail},
+    {"网址", "网址", kWeb},
+    {"多少钱", "", kMoney},
+    {"价格是多少", "价格", kMoney},
+    {"租金是多少", "租金", kMoney},
+    {"押金是多少", "押金", kMoney},
+    {"多重", "重", kMass},
+    {"重量是多少", "重", kMass},
+    {"多高", "高", kLength},
+    {"多宽", "宽", kLength},
+    {"多深", "深", kLength},
+    {"几点", "", kTime},
+    {"什么时候", "", kTime},
+    {"何时", "", kTime},
+    {"哪一年", "", kTime},
+    {"哪年", "", kTime},
+});
+
+struct Unit {
+  std::string_view word;
+  unsigned kinds;
+};
+
+constexpr auto kUnits = std::to_array<Unit>({
+    {"pound", kMoney | kMass},
+    {"dollar", kMoney},
+    {"euro", kMoney},
+    {"cent", kMoney},
+    {"pence", kMoney},
+    {"penny", kMoney},
+    {"yuan", kMoney},
+    {"usd", kMoney},
+    {"eur", kMoney},
+    {"gbp", kMoney},
+    {"kilogram", kMass},
+    {"kg", kMass},
+    {"gram", kMass},
+    {"g", kMass},
+    {"ton", kMass},
+    {"tonne", kMass},
+    {"ounce", kMass},
+    {"lb", kMass},
+    {"metre", kLength},
+    {"meter", kLength},
+    {"m", kLength},
+    {"kilometre", kLength},
+    {"kilometer", kLength},
+    {"km", kLength},
+    {"centimetre", kLength},
+    {"centimeter", kLength},
+    {"cm", kLength},
+    {"millimetre", kLength},
+    {"mm", kLength},
+    {"foot", kLength},
+    {"feet", kLength},
+    {"ft", kLength},
+    {"inch", kLength},
+    {"inche", kLength},
+    {"mile", kLength},
+    {"yard", kLength},
+    {"percent", kShare},
+    {"hour", kTime},
+    {"minute", kTime},
+    {"day", kTime},
+    {"month", kTime},
+    {"year", kTime},
+    {"am", kTime},
+    {"pm", kTime},
+});
+// After a number; longer ones first.
+constexpr auto kMarks = std::to_array<Unit>({
+    {"%", kShare},        {"°", kTemperature}, {"℃", kTemperature}, {"美元", kMoney},
+    {"欧元", kMoney},     {"英镑", kMoney},    {"元", kMoney},      {"块", kMoney},
+    {"公斤", kMass},      {"千克", kMass},     {"克", kMass},       {"吨", kMass},
+    {"公里", kLength},    {"千米", kLength},   {"厘米", kLength},   {"毫米", kLength},
+    {"英尺", kLength},    {"英里", kLength},   {"米", kLength},     {"摄氏度", kTemperature},
+    {"度", kTemperature}, {"年", kTime},       {"月", kTime},       {"日", kTime},
+    {"点", kTime},        {"小时", kTime},     {"天", kTime},       {"周", kTime},
+    {"分钟", kTime},      {"世纪", kTime},
+});
+constexpr auto kNumberWords = std::to_array<std::string_view>(
+    {"one",   "two",   "three",  "four",   "five",    "six",    "seven",  "eight",
+     "nine",  "ten",   "eleven", "twelve", "fifteen", "twenty", "thirty", "forty",
+     "fifty", "sixty", "eighty", "ninety", "half",    "dozen",  "hundred"});
+// Say when without a number.
+constexpr auto kTimeWords = std::to_array<std::string_view>(
+    {"noon",   "midnight", "morning",   "evening",  "o'clock", "centur",    "january", "february", "march",
+     "april",  "may ",     "june",      "july",     "august",  "september", "october", "november", "december",
+     "monday", "tuesday",  "wednesday", "thursday", "friday",  "saturday",  "sunday",  "spring",   "summer",
+     "autumn", "winter",   "世纪",      "年代",     "中午",    "早上",      "晚上"});
+constexpr std::array<std::string_view, 6> kSigns = {"£", "$", "€", "¥", "￥", "₤"};
+constexpr std::array<std::string_view, 6> kMultiples = {"hundred", "thousand", "million",
+                                                        "billion", "万",       "亿"};
+constexpr std::u32string_view kHanNumerals = U"〇零一二三四五六七八九十百千万亿两半";
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+std::string folded(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    const utf8::Decoded d = utf8::decode(text, i);
+    utf8::append(out, fold_case(d.code_point));
+    i += d.length;
+  }
+  return out;
+}
+
+bool holds_one(std::string_view text, const auto& words) {
+  return std::any_of(words.begin(), words.end(),
+                     [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
+}
+
+bool is_letter(char c) {
+  return c >= 'a' && c <= 'z';
+}
+
+// "how much … cost": both parts, in this order, each at the beginning of a word.
+bool worded(std::string_view question, std::string_view words) {
+  constexpr std::string_view kGap = " … ";
+  const size_t gap = words.find(kGap);
+  const std::array parts = {words.substr(0, gap), gap == std::string_view::npos
+                                                      ? std::string_view()
+                                                      : words.substr(gap + kGap.size())};
+  size_t from = 0;
+  for (const std::string_view part : parts) {
+    size_t at = question.find(part, from);
+    while (at != std::string_view::npos && at > 0 && is_letter(question[at - 1]) &&
+           is_letter(part.empty() ? ' ' : part.front()))
+      at = question.find(part, at + 1);
+    if (at == std::string_view::npos) return false;
+    from = at + part.size();
+  }
+  return true;
+}
+
+struct Amount {
+  std::string digits;
+  unsigned kinds = 0;  // 0: of nothing that is known
+};
+
+// What the number that ends at byte `at` counts, by the sign before it or the unit behind it.
+unsigned kinds_at(std::string_view text, size_t begin, size_t at) {
+  for (const std::string_view sign : kSigns)
+    if (text.substr(0, begin).ends_with(sign)) return kMoney;
+  for (bool more = true; more;) {
+    more = false;
+    while (at < text.size() && (text[at] == ' ' || text[at] == '-')) ++at;
+    for (const std::string_view multiple : kMultiples) {
+      if (!text.substr(at).starts_with(multiple)) continue;
+      at += multiple.size();
+      more = true;
+    }
+  }
+  const std::string_view rest = text.substr(at);
+  for (const Unit& mark : kMarks)
+    if (rest.starts_with(mark.word)) return mark.kinds;
+  size_t end = 0;
+  while (end < rest.size() && is_letter(rest[end])) ++end;
+  std::string_view word = rest.substr(0, end);
+  for (int round = 0; round < 2; ++round) {
+    for (const Unit& unit : kUnits)
+      if (word == unit.word) return unit.kinds;
+    if (!word.ends_with('s') || word.size() < 3) break;
+    word.remove_suffix(1);
+  }
+  return 0;
+}
+
+std::vector<Amount> amounts_of(std::string_view text) {
+  const auto is_numeral = [](char32_t c) { return kHanNumerals.find(c) != std::u32string_view::npos; };
+  std::vector<Amount> out;
+  for (size_t i = 0; i < text.size();) {
+    size_t end = i;
+    if (is_digit(text[i])) {
+      while (end < text.size() && (is_digit(text[end]) || ((text[end] == '.' || text[end] == ',') &&
+                                                           end + 1 < text.size() && is_digit(text[end + 1]))))
+        ++end;
+    } else {
+      while (end < text.size() && is_numeral(utf8::decode(text, end).code_point))
+        end += utf8::decode(text, end).length;
+    }
+    if (end == i) {
+      while (end < text.size() && (is_letter(text[end]) || (end > i && is_digit(text[end])))) ++end;
+      const std::string_view word = text.substr(i, end - i);
+      if (std::find(kNumberWords.begin(), kNumberWords.end(), word) == kNumberWords.end()) {
+        i = end > i ? end : i + utf8::decode(text, i).length;
+        continue;
+      }
+    }
+    out.push_back({std::string(text.substr(i, end - i)), kinds_at(text, i, end)});
+    i = end;
+  }
+  return out;
+}
+
+// Five digits and more, whatever stands between them, or three of no unit: an emergency number.
+bool holds_phone_number(std::string_view text) {
+  int digits = 0;
+  for (size_t i = 0; i < text.size() && digits < 5; ++i) {
+    const bool ends = text[i] == '.' && (i + 1 == text.size() || !is_digit(text[i + 1]));
+    if (is_digit(text[i])) {
+      ++digits;
+    } else if (ends || std::string_view(" -().+/").find(text[i]) == std::string_view::npos) {
+      digits = 0;
+    }
+  }
+  if (digits >= 5) return true;
+  const std::vector<Amount> amounts = amounts_of(text);
+  return std::any_of(amounts.begin(), amounts.end(), [](const Amount& amount) {
+    return amount.kinds == 0 && amount.digits.size() == 3 &&
+           std::all_of(amount.digits.begin(), amount.digits.end(), is_digit);
+  });
+}
+
+bool holds_web_address(std::string_view text) {
+  if (text.find("www.") != std::string_view::npos || text.find("://") != std::string_view::npos) return true;
+  for (size_t i = 1; i + 2 < text.size(); ++i)
+    if (text[i] == '.' && is_letter(text[i - 1]) && is_letter(text[i + 1]) && is_letter(text[i + 2]))
+      return true;
+  return false;
+}
+
+bool holds_form(std::string_view text, unsigned kinds) {
+  return ((kinds & kPhone) != 0 && holds_phone_number(text)) ||
+         ((kinds & kMail) != 0 && text.find('@') != std::string_view::npos) ||
+         ((kinds & kWeb) != 0 && holds_web_address(text));
+}
+
+}  // namespace
+
+AskedValue::AskedValue(std::string_view question) {
+  const std::string text = folded(question);
+  for (const Wording& wording : kWordings) {
+    if (!worded(text, wording.words)) continue;
+    kinds_ = wording.kinds;
+    name_ = wording.name;
+    for (Amount& amount : amounts_of(text)) amounts_of_question_.push_back(std::move(amount.digits));
+    return;
+  }
+}
+
+bool AskedValue::may_be_in(std::string_view claim, bool is_first) const {
+  if (kinds_ == 0) return true;
+  const std::string text = folded(claim);
+  const bool named = !name_.empty() && text.find(name_) != std::string::npos;
+  if (!named && !is_first) return true;
+  if (holds_form(text, kinds_)) return true;
+  if (named && (kinds_ & kForms) != 0) return false;
+  if ((kinds_ & kTime) != 0 && holds_one(text, kTimeWords)) return true;
+  bool other = false;
+  for (const Amount& amount : amounts_of(text)) {
+    const bool asked = std::find(amounts_of_question_.begin(), amounts_of_question_.end(), amount.digits) !=
+                       amounts_of_question_.end();
+    if (asked) continue;
+    if ((amount.kinds & kinds_) != 0 || amount.kinds == 0) return true;
+    other |= (amount.kinds & kMeasured) != 0;
+  }
+  return !other;
+}
+
+}  // namespace lectern

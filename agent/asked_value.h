@@ -1,0 +1,28 @@
+// What kind of value a question asks for, where that can be told without a model: a telephone number, an
+// address of mail or of the web, an amount with a unit, a time. A small model answers such a question with a
+// value of another kind that stands near, when the documents lack it (for a telephone number, a price).
+// English and Chinese; of other questions nothing is known. Const after construction.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lectern {
+
+class AskedValue {
+ public:
+  explicit AskedValue(std::string_view question);
+
+  // Whether `claim` may give what is asked for. False when it names what is asked for (or `is_first`, the
+  // reply's first claim, which does not) and its only amounts are of other kinds, or when it lacks the form
+  // that a telephone number or an address has. Amounts of the question say nothing.
+  bool may_be_in(std::string_view claim, bool is_first) const;
+
+ private:
+  unsigned kinds_ = 0;  // that would do; 0: nothing is known
+  std::string name_;    // the word that asks: "phone", "cost", "租金"; may be empty
+  std::vector<std::string> amounts_of_question_;
+};
+
+}  // namespace lectern
