@@ -97,10 +97,6 @@ CudaBackend::CudaBackend(std::shared_ptr<const ModelFile> model, int device, con
         std::clamp(static_cast<size_t>(free_device_bytes()) / 8 / activation_bytes_per_token(config_),
                    kLeastPrefillChunk, kMostPrefillChunk));
   }
-  // A piece is never longer than what the cache holds, so nor are its buffers.
-  const auto most = [&] {
-    return static_cast<size_t>(std::min<int64_t>(options_.prefill_chunk_tokens, options_.kv_tokens));
-  };
   if (options_.kv_tokens == 0) {
     reserve_buffers(
         static_cast<size_t>(std::min(options_.prefill_chunk_tokens, options_.max_context_tokens)));
@@ -109,8 +105,10 @@ CudaBackend::CudaBackend(std::shared_ptr<const ModelFile> model, int device, con
         affordable_kv_tokens(options_.max_context_tokens, kv_bytes_per_token(), free_device_bytes() * 4 / 5);
   }
   options_.kv_tokens = (options_.kv_tokens + kKvPageTokens - 1) / kKvPageTokens * kKvPageTokens;
-  reserve_buffers(most());
   const int n_pages = kv_pages_for(options_.kv_tokens);
+  // A piece is never longer than what the pages hold, so nor are its buffers.
+  reserve_buffers(static_cast<size_t>(
+      std::min<int64_t>(options_.prefill_chunk_tokens, int64_t{n_pages} * kKvPageTokens)));
   kv_ = DeviceMemory(static_cast<size_t>(n_pages) * layout_.page_bytes(),
                      "a KV cache of " + std::to_string(options_.kv_tokens) + " tokens");
   pool_ = std::make_unique<KvPagePool>(n_pages);

@@ -15,7 +15,9 @@ void CudaBackend::head(const Piece& piece, int begin, int n) {
   cuda::check_finite(rows, int64_t{n} * config_.hidden_size, not_finite_.data(), stream_);
   cuda::rmsnorm(rows, weights_.norm(), n, config_.hidden_size, config_.rms_norm_eps, normed_.data(), stream_);
   if (piece.n_labels > 0) {
-    matmul_.run_rows(weights_.head(), piece.labels, piece.n_labels, normed_.data(), n, logits_.data());
+    // Labels may repeat, so that they are more than the vocabulary.
+    float* logits = logits_.at_least(static_cast<size_t>(n) * static_cast<size_t>(piece.n_labels));
+    matmul_.run_rows(weights_.head(), piece.labels, piece.n_labels, normed_.data(), n, logits);
   } else {
     matmul_.run(weights_.head(), normed_.data(), n, {.f32 = logits_.data(), .stride = config_.vocab_size});
   }

@@ -263,6 +263,27 @@ TEST_CASE("CudaBackend computes label rows as the whole head does") {
   }
 }
 
+TEST_CASE("CudaBackend has room for as many rows as there are pages, and for labels that repeat") {
+  LECTERN_NEEDS_DEVICE();
+  const auto backend = make_cuda_backend(make_tiny_model(tiny_config()), 0, {.kv_tokens = 128}, {});
+  const auto tokens = some_tokens(100);
+  std::vector<int32_t> labels(700);
+  for (size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<int32_t>(i % 7);
+  std::vector<KvSequence> sequences;
+  std::vector<SequenceSlice> slices;
+  for (int i = 0; i < 9; ++i) {
+    sequences.emplace_back(backend->kv_pages()).reserve(100);
+    slices.push_back({tokens, 0, sequences.back().pages(), 60});
+  }
+  std::vector<float> logits;
+  backend->forward({slices, labels}, logits, CancelToken());
+  REQUIRE(logits.size() == 9 * 60 * labels.size());
+  const std::vector<float> first(logits.begin(), logits.begin() + 7);
+  for (size_t row = 0; row < 9; ++row)
+    for (size_t i = 0; i < labels.size(); ++i)
+      CHECK(logits[row * 60 * labels.size() + i] == Approx(first[i % 7]).margin(0.05));
+}
+
 TEST_CASE("CudaBackend: sparse prefill that keeps every page is dense and with fewer it is not") {
   LECTERN_NEEDS_DEVICE();
   const auto model = make_tiny_model(dual_chunk_config(0));
