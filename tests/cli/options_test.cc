@@ -25,6 +25,8 @@ struct Project {
   ScopedVariable model{"LECTERN_MODEL", ""};
   ScopedVariable threads{"LECTERN_THREADS", ""};
   ScopedVariable kv{"LECTERN_KV", ""};
+  ScopedVariable max_context{"LECTERN_MAX_CONTEXT", ""};
+  ScopedVariable kept{"LECTERN_KEPT_GB", ""};
   ScopedVariable collection{"LECTERN_COLLECTION", ""};
   ScopedVariable llm{"LECTERN_LLM", ""};
   ScopedVariable llm_model{"LECTERN_LLM_MODEL", ""};
@@ -68,6 +70,26 @@ TEST_CASE("a flag wins over the environment over the project over the user") {
   flags.threads = 9;
   CHECK(completed(flags).model == "flag");
   CHECK(completed(flags).threads == 9);
+}
+
+TEST_CASE("limits of the context and of kept texts come from flag and environment and files") {
+  const Project project;
+  CHECK(completed().max_context == 0);
+  CHECK_FALSE(completed().kept_gb);
+  write_file_atomically(project.user_file(), R"({"max_context": 40000, "kept_gb": 2.5})");
+  CHECK(completed().max_context == 40000);
+  CHECK(completed().kept_gb == 2.5);
+  write_file_atomically(project.project_file(), R"({"kept_gb": 0})");
+  CHECK(completed().kept_gb == 0.0);
+  const ScopedVariable context("LECTERN_MAX_CONTEXT", "50000");
+  const ScopedVariable kept("LECTERN_KEPT_GB", "1.5");
+  CHECK(completed().max_context == 50000);
+  CHECK(completed().kept_gb == 1.5);
+  SharedOptions flags;
+  flags.max_context = 60000;
+  flags.kept_gb = 0;
+  CHECK(completed(flags).max_context == 60000);
+  CHECK(completed(flags).kept_gb == 0.0);
 }
 
 TEST_CASE("a collection named in a settings file is relative to that file") {

@@ -57,4 +57,9 @@ TEST_CASE("a progress line shows how far and how long and fits the terminal") {
                                                      Catch::Contains("6.0 s left") &&
                                                      Catch::Contains("a\\nb.md"));
   CHECK_THAT(progress_line({.stage = "counting", .items_done = 7}, 0, 0, 2, 200), Catch::Contains("7"));
+
+  // Half of the tokens are a quarter of the work; a tenth of it was done before these 10 seconds.
+  const Progress work{.stage = "reading", .items_done = 500, .items_total = 1000, .work_done = 0.25};
+  CHECK_THAT(progress_line(work, 0, 0, 10, 200, 0.1),
+             Catch::Contains("25 %") && Catch::Contains("500/1000") && Catch::Contains("50.0 s left"));
 }

@@ -73,8 +73,9 @@ struct Fixture {
     Request& request = requests.emplace_back();
     request.generate = what;
     const Generation::Model parts = {backend.kv_pages(), cache, tokenizer, stop_tokens, context_tokens};
-    request.task = std::make_unique<Generation>(parts, request.generate,
-                                                [&](std::string text, int) { request.text += text; });
+    Generation::Sink sink;
+    sink.text = [&](std::string text, int) { request.text += text; };
+    request.task = std::make_unique<Generation>(parts, request.generate, std::move(sink));
     return add(request);
   }
 
