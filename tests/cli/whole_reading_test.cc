@@ -49,6 +49,7 @@ struct Mills : World {
   }
   // What is said where nothing can be done.
   std::string refusal(std::vector<std::string> more = {}) const {
+    more.emplace_back("-q");
     const SubprocessResult result = run(command("When was mill 3 built?", std::move(more)));
     CHECK(result.exit_code == 2);
     CHECK(is_one_error(result.err));
