@@ -219,6 +219,24 @@ bool worded(std::string_view question, std::string_view words) {
   return true;
 }
 
+int n_interrogatives(std::string_view question) {
+  constexpr auto kInterrogatives =
+      std::to_array<std::string_view>({"what", "when", "where", "which", "who", "whose", "why", "how", "什么",
+                                       "多", "谁", "哪", "几", "何", "怎"});
+  int n = 0;
+  for (size_t i = 0; i < question.size(); ++i) {
+    if (i > 0 && is_letter(question[i]) && is_letter(question[i - 1])) continue;  // inside a word
+    const auto found =
+        std::find_if(kInterrogatives.begin(), kInterrogatives.end(), [&](std::string_view word) {
+          const size_t end = i + word.size();
+          return question.substr(i).starts_with(word) &&
+                 (!is_letter(word.front()) || end == question.size() || !is_letter(question[end]));
+        });
+    n += found != kInterrogatives.end();
+  }
+  return n;
+}
+
 struct Amount {
   std::string digits;
   unsigned kinds = 0;  // 0: of nothing that is known
@@ -316,6 +334,8 @@ bool holds_form(std::string_view text, unsigned kinds) {
 
 AskedValue::AskedValue(std::string_view question) {
   const std::string text = folded(question);
+  // Of a question that asks for several things it is not known which a claim answers.
+  if (n_interrogatives(text) > 1) return;
   for (const Wording& wording : kWordings) {
     if (!worded(text, wording.words)) continue;
     kinds_ = wording.kinds;

@@ -264,9 +264,12 @@ void register_eval_ruler(CLI::App& eval, Program& program) {
                   "  lectern eval ruler --tasks niah_single_2,vt --tokens 500,1000 --trials 1 --model "
                   "qwen2.5-coder-0.5b-instruct\n");
   const auto options = std::make_shared<RulerOptions>();
-  command->add_option("--tasks", options->tasks, "Which of them (default: all; qa needs --data)")
+  // The names as words of the sentence: as a type they would be one that no line of a manual holds.
+  std::string names;
+  for (const std::string& name : ruler_task_names()) names += (names.empty() ? "" : ", ") + name;
+  command->add_option("--tasks", options->tasks, "Which of them (default: all; qa needs --data): " + names)
       ->delimiter(',')
-      ->check(CLI::IsMember(ruler_task_names()));
+      ->check(CLI::IsMember(ruler_task_names()).description("TASK"));
   command->add_option("--tokens", options->tokens, "Lengths of the prompt, such as 2000,4000")
       ->delimiter(',')
       ->check(CLI::Range(200, 1 << 20))

@@ -42,6 +42,8 @@ TEST_CASE("nothing is said of answers that may be right") {
   CHECK(may("How long is the tour?", "58 kilometres."));
   CHECK(may("How long did it take?", "Three days, for £20."));
   CHECK(may("Who invented the telephone?", "Alexander Bell."));
+  CHECK(may("What did they pay, and when was it built?", "It was built in 1874."));
+  CHECK(may("青石桥有多长？什么时候完工？", "青石桥长48米。"));
 }
 
 TEST_CASE("what is said beside the answer is not judged by it") {
