@@ -347,7 +347,7 @@ TEST_CASE("vertical-slash: gathered columns are masked attention over exactly th
   CHECK(std::set(keys.pages.begin(), keys.pages.end()) == naive.pages);
   CHECK(std::is_sorted(keys.pages.begin(), keys.pages.end()));
   CHECK(std::set(keys.stand_ins.begin(), keys.stand_ins.end()) == naive.stand_ins);
-  CHECK(keys.stand_ins.size() >= (dual ? 4u : 3u));
+  CHECK(keys.stand_ins.size() >= 3);  // one for each kind of chunk, or for 350 columns
   CHECK(keys.pages.size() < 36);
   REQUIRE(keys.columns.size() == keys.stand_ins.size() * kPage);
 
