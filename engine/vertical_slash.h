@@ -5,8 +5,8 @@
 //
 // A block of queries reads the whole pages that a diagonal touches, as each diagonal is a run of as many keys
 // as there are queries; columns that lie elsewhere are gathered into pages that stand in for others which are
-// not read. So the attention kernels know nothing of this. The estimate is made by one thread at a time on all
-// of its CpuOps; the other functions may run anywhere.
+// not read. So the attention kernels know nothing of this. The estimate is made by one thread at a time on
+// all of its CpuOps; the other functions may run anywhere.
 #pragma once
 
 #include <cstddef>
