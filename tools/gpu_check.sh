@@ -132,7 +132,7 @@ for model in ${models[@]+"${models[@]}"}; do
     --decode 128 --json
 done
 step 300 "compute-sanitizer memcheck" ran_on_device compute-sanitizer --tool memcheck --error-exitcode 99 "$unit_cuda"
-step 300 "Kernels" well "$bench_cuda"
+step 300 "Kernels" ran_on_device "$bench_cuda"
 for model in ${models[@]+"${models[@]}"}; do
   name=$(basename "$model" .gguf)
   step 240 "CPU and GPU agree in 8-bit floats: $name" agrees_roughly "$lectern" eval devices --device cuda --fp8 --text $text \

@@ -34,6 +34,7 @@ program() { # program PATH: its script is on stdin
 program bin/nvidia-smi <<<'case $* in *compute_cap*) echo 9.0 ;; *) echo "a GPU" ;; esac'
 program bin/compute-sanitizer <<<'case $* in *racecheck*) exit 99 ;; esac'
 program build/tests/unit/cuda/unit_cuda <<<'echo "SKIPPED: no CUDA device"'
+program build/tests/bench/bench_cuda <<<'echo "SKIPPED: no CUDA device"'
 program build/lectern <<'PROGRAM'
 case $* in
   "eval devices"*tiny* | "eval devices"*qwen2_tied*)
@@ -59,9 +60,14 @@ expect '^\| CPU and GPU agree: some \| failed: KL divergence of 0.2, more than 0
 expect '^\| Speed: some \| passed \|'
 expect '^\| Speed, long prompt: some \| failed: exit code 2 \|'
 expect '^\| compute-sanitizer memcheck \| passed \|'
-expect '^\| Kernels \| skipped: .*bench_cuda is not there \|'
+expect '^\| Kernels \| failed: SKIPPED: no CUDA device \|'
 expect '^\| Several clients: some \| (failed: not done|stopped) after [0-9]+ s'
 expect '^\| compute-sanitizer racecheck \| failed: exit code 99 \|'
 expect '^    .*lectern bench engine --device cuda --model some.gguf --prefill 512'
 expect '"prefill_tok_s": 1234.5'
+# What is not there is skipped, and fails nothing by itself.
+rm "$folder/build/tests/bench/bench_cuda"
+tools/gpu_check.sh --no-build --minutes 1 --build "$folder/build" --report "$folder/report.md" --model some.gguf >/dev/null 2>&1 || true
+report=$(cat "$folder/report.md")
+expect '^\| Kernels \| skipped: .*bench_cuda is not there \|'
 echo "gpu_check: as it should be"

@@ -163,6 +163,7 @@ void check(const Run& run, uint64_t seed = 1) {
 }  // namespace
 
 TEST_CASE("the double loop is the reference") {
+  LECTERN_NEEDS_DEVICE();
   const CacheShape shape{.head_dim = 24};
   const PagedCache cache(shape, {200}, 3);
   const TestQueries queries(1, 1, 24, 4);
