@@ -17,8 +17,6 @@ void check_ids(std::span<const int32_t> ids, int vocab_size) {
   }
 }
 
-}  // namespace
-
 void check_batch(const ForwardBatch& batch, int vocab_size) {
   for (const SequenceSlice& slice : batch.sequences) {
     check_ids(slice.tokens, vocab_size);
@@ -34,6 +32,33 @@ void check_batch(const ForwardBatch& batch, int vocab_size) {
     }
   }
   check_ids(batch.label_rows, vocab_size);
+}
+
+}  // namespace
+
+BatchPart wanted_part(BatchPart part, int row) {
+  const int dropped = part.n_tokens - part.n_wanted;
+  part.row = row;
+  part.begin += dropped;
+  part.first_position += dropped;
+  part.n_tokens = part.n_wanted;
+  return part;
+}
+
+int n_sparse_tokens(const BatchPart& part, const SparsePrefill& sparse) {
+  constexpr int kQuestionTokens = 64;
+  const bool long_text = part.first_position + part.n_tokens > sparse.above_tokens;
+  if (!long_text || part.n_tokens < kQuestionTokens) return 0;
+  return part.n_tokens - (part.n_wanted > 0 ? kQuestionTokens : 0);
+}
+
+size_t begin_forward(const ForwardBatch& batch, int vocab_size, std::vector<float>& logits) {
+  check_batch(batch, vocab_size);
+  const size_t columns = batch.label_rows.empty() ? static_cast<size_t>(vocab_size) : batch.label_rows.size();
+  size_t n_wanted = 0;
+  for (const SequenceSlice& slice : batch.sequences) n_wanted += static_cast<size_t>(slice.n_logits);
+  logits.resize(n_wanted * columns);
+  return columns;
 }
 
 std::vector<BatchPiece> split_batch(const ForwardBatch& batch, int max_tokens) {

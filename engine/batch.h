@@ -23,9 +23,16 @@ struct BatchPiece {
   int n_wanted = 0;
 };
 
-// Checks what a caller can get wrong: ids outside the vocabulary, too few pages, more logits than tokens.
-// Throws Error(kInvalidArgument).
-void check_batch(const ForwardBatch& batch, int vocab_size);
+// The part's last n_wanted tokens, of which the first then lies at `row`.
+BatchPart wanted_part(BatchPart part, int row);
+
+// How many of a part's tokens, the first ones, need not read all pages. Few new tokens are a question rather
+// than a document, and so are the last ones of a piece whose logits are wanted, which write the answer.
+int n_sparse_tokens(const BatchPart& part, const SparsePrefill& sparse);
+
+// Checks what a caller can get wrong: ids outside the vocabulary, too few pages, more logits than tokens;
+// makes room for the logits. Returns how many columns they have. Throws Error(kInvalidArgument).
+size_t begin_forward(const ForwardBatch& batch, int vocab_size, std::vector<float>& logits);
 
 // In order of the sequences, so the wanted rows of the pieces one after the other are those of the batch.
 std::vector<BatchPiece> split_batch(const ForwardBatch& batch, int max_tokens);

@@ -11,9 +11,6 @@ namespace {
 
 // Queries that one task takes: enough to share the conversion of K and V, few enough to share out.
 constexpr int kQueries = 32;
-// Fewer new tokens are a question rather than a document; all pages are read for them, and for the last ones
-// of a piece whose logits are wanted, which write the answer.
-constexpr int kLeastSparseTokens = 64;
 
 }  // namespace
 
@@ -26,8 +23,7 @@ std::vector<CpuBackend::HeadTasks> CpuBackend::attention_tasks(int index, const 
   for (const BatchPart& part : rows.parts) {
     const int n_keys = part.first_position + part.n_tokens;
     const int n_pages = (n_keys + kKvPageTokens - 1) / kKvPageTokens;
-    const bool sparse = n_keys > options_.sparse_prefill.above_tokens && part.n_tokens >= kLeastSparseTokens;
-    const int n_sparse_tokens = !sparse ? 0 : part.n_tokens - (part.n_wanted > 0 ? kLeastSparseTokens : 0);
+    const int n_sparse = n_sparse_tokens(part, options_.sparse_prefill);
     for (int head = 0; part.n_tokens > 0 && head < config_.num_key_value_heads; ++head) {
       auto** keys = arena_.take<const void*>(static_cast<size_t>(n_pages));
       auto** values = arena_.take<const void*>(static_cast<size_t>(n_pages));
@@ -69,7 +65,7 @@ std::vector<CpuBackend::HeadTasks> CpuBackend::attention_tasks(int index, const 
                                  .pages = nullptr,
                                  .n_pages = n_pages,
                                  .log_sum_exp = nullptr});
-        if (end <= n_sparse_tokens) ++of_head.n_sparse;
+        if (end <= n_sparse) ++of_head.n_sparse;
       }
     }
   }

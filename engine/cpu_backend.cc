@@ -69,12 +69,7 @@ uint64_t CpuBackend::weight_bytes_per_token() const {
 }
 
 void CpuBackend::forward(const ForwardBatch& batch, std::vector<float>& logits, const CancelToken& cancel) {
-  check_batch(batch, config_.vocab_size);
-  const size_t columns =
-      batch.label_rows.empty() ? static_cast<size_t>(config_.vocab_size) : batch.label_rows.size();
-  size_t n_wanted = 0;
-  for (const SequenceSlice& slice : batch.sequences) n_wanted += static_cast<size_t>(slice.n_logits);
-  logits.resize(n_wanted * columns);
+  const size_t columns = begin_forward(batch, config_.vocab_size, logits);
 
   float* next_logits = logits.data();
   for (const BatchPiece& piece : split_batch(batch, options_.prefill_chunk_tokens)) {
@@ -238,11 +233,8 @@ void CpuBackend::keep_wanted(Rows& rows, const Queries& queries) const {
     std::memmove(rows.residual + to * h, rows.residual + from * h, n * h * sizeof(float));
     for (float* q : queries.of)
       if (q != nullptr) std::memmove(q + to * q_size, q + from * q_size, n * q_size * sizeof(float));
-    part.row = kept;
-    part.begin += dropped;
-    part.first_position += dropped;
-    part.n_tokens = part.n_wanted;
-    kept += part.n_wanted;
+    part = wanted_part(part, kept);
+    kept += part.n_tokens;
   }
   rows.n = kept;
 }

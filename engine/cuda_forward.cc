@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "engine/backend_options.h"
@@ -171,12 +172,7 @@ void CudaBackend::reserve_buffers(size_t n) {
 
 void CudaBackend::forward(const ForwardBatch& batch, std::vector<float>& logits, const CancelToken& cancel) {
   const SelectDevice select(device_.index);
-  check_batch(batch, config_.vocab_size);
-  const size_t columns =
-      batch.label_rows.empty() ? static_cast<size_t>(config_.vocab_size) : batch.label_rows.size();
-  size_t n_wanted = 0;
-  for (const SequenceSlice& slice : batch.sequences) n_wanted += static_cast<size_t>(slice.n_logits);
-  logits.resize(n_wanted * columns);
+  const size_t columns = begin_forward(batch, config_.vocab_size, logits);
 
   float* next_logits = logits.data();
   for (const BatchPiece& piece : split_batch(batch, options_.prefill_chunk_tokens)) {

@@ -12,34 +12,31 @@ void check_cuda(cudaError_t error, const char* what) {
                   "; --device cpu does without it");
 }
 
-DeviceMemory::DeviceMemory(size_t bytes, const std::string& purpose) {
-  if (bytes == 0) return;
+namespace {
+
+void* device_memory(size_t bytes, const std::string& purpose) {
   void* at = nullptr;
-  if (cudaMalloc(&at, bytes) != cudaSuccess) {
-    cudaGetLastError();  // seen
-    size_t free = 0, total = 0;
-    cudaMemGetInfo(&free, &total);
-    throw Error(ErrorCode::kResourceExhausted,
-                purpose + " needs " + describe_bytes(static_cast<double>(bytes)) +
-                    " of the CUDA device's memory and " + describe_bytes(static_cast<double>(free)) +
-                    " are free; use a smaller context or model, --kv int8, or --device cpu");
-  }
-  data_ = static_cast<std::byte*>(at);
-  size_ = bytes;
+  if (bytes == 0 || cudaMalloc(&at, bytes) == cudaSuccess) return at;
+  cudaGetLastError();  // seen
+  size_t free = 0, total = 0;
+  cudaMemGetInfo(&free, &total);
+  throw Error(ErrorCode::kResourceExhausted,
+              purpose + " needs " + describe_bytes(static_cast<double>(bytes)) +
+                  " of the CUDA device's memory and " + describe_bytes(static_cast<double>(free)) +
+                  " are free; use a smaller context or model, --kv int8, or --device cpu");
 }
 
-DeviceMemory::~DeviceMemory() {
-  cudaFree(data_);
-}
-
-PinnedMemory::PinnedMemory(size_t bytes) : size_(bytes) {
+void* pinned_memory(size_t bytes) {
   void* at = nullptr;
   check_cuda(cudaMallocHost(&at, bytes), "pin memory of the host");
-  data_ = static_cast<std::byte*>(at);
+  return at;
 }
 
-PinnedMemory::~PinnedMemory() {
-  cudaFreeHost(data_);
-}
+}  // namespace
+
+DeviceMemory::DeviceMemory(size_t bytes, const std::string& purpose)
+    : CudaMemory(device_memory(bytes, purpose), bytes) {}
+
+PinnedMemory::PinnedMemory(size_t bytes) : CudaMemory(pinned_memory(bytes), bytes) {}
 
 }  // namespace lectern

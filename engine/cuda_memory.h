@@ -5,61 +5,50 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
-#include <span>
+#include <memory>
 #include <string>
-#include <utility>
 
 namespace lectern {
 
 // Throws Error (kResourceExhausted for memory, else kUnavailable) that names `what` was tried.
 void check_cuda(cudaError_t error, const char* what);
 
-class DeviceMemory {
+// Bytes that `Free` gives back.
+template <typename Free>
+class CudaMemory {
+ public:
+  CudaMemory() = default;
+
+  std::byte* data() const { return data_.get(); }
+  size_t size() const { return data_ == nullptr ? 0 : size_; }
+
+ protected:
+  CudaMemory(void* data, size_t size) : data_(static_cast<std::byte*>(data)), size_(size) {}
+
+ private:
+  std::unique_ptr<std::byte, Free> data_;
+  size_t size_ = 0;
+};
+
+struct FreeDeviceMemory {
+  void operator()(std::byte* data) const { cudaFree(data); }
+};
+struct FreePinnedMemory {
+  void operator()(std::byte* data) const { cudaFreeHost(data); }
+};
+
+class DeviceMemory : public CudaMemory<FreeDeviceMemory> {
  public:
   DeviceMemory() = default;
   // `purpose` ("the KV cache") and what is free are named when the device has too little.
   DeviceMemory(size_t bytes, const std::string& purpose);
-  ~DeviceMemory();
-  DeviceMemory(DeviceMemory&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-  DeviceMemory& operator=(DeviceMemory&& other) noexcept {
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
-    return *this;
-  }
-  DeviceMemory(const DeviceMemory&) = delete;
-  DeviceMemory& operator=(const DeviceMemory&) = delete;
-
-  std::byte* data() const { return data_; }
-  size_t size() const { return size_; }
-
- private:
-  std::byte* data_ = nullptr;
-  size_t size_ = 0;
 };
 
 // Where copies to and from the device are fast and run beside the host's work.
-class PinnedMemory {
+class PinnedMemory : public CudaMemory<FreePinnedMemory> {
  public:
   PinnedMemory() = default;
   explicit PinnedMemory(size_t bytes);
-  ~PinnedMemory();
-  PinnedMemory(PinnedMemory&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-  PinnedMemory& operator=(PinnedMemory&& other) noexcept {
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
-    return *this;
-  }
-  PinnedMemory(const PinnedMemory&) = delete;
-  PinnedMemory& operator=(const PinnedMemory&) = delete;
-
-  std::byte* data() const { return data_; }
-  size_t size() const { return size_; }
-
- private:
-  std::byte* data_ = nullptr;
-  size_t size_ = 0;
 };
 
 class CudaStream {

@@ -6,10 +6,6 @@
 namespace lectern {
 namespace {
 
-// Fewer new tokens are a question rather than a document; all pages are read for them, and for the last ones
-// of a piece whose logits are wanted, which write the answer. As on the CPU.
-constexpr int kLeastSparseTokens = 64;
-
 int pages_of(const cuda::AttentionTask& task) {
   return (task.first_position + task.n_queries - 1) / kKvPageTokens + 1;
 }
@@ -21,19 +17,17 @@ class Planner {
         sparse_(sparse),
         chunk_(config.dual_chunk_attention ? config.dual_chunk_attention->key_chunk_tokens() : INT_MAX) {}
 
-  // Adds the last `n` tokens of a part, whose first then lies at `row`.
-  void add(const BatchPart& part, int n, int row, int page_table, CudaAttentionPlan& plan) const {
-    const int skipped = part.n_tokens - n, group = config_.group_size();
+  // Adds the queries of a part.
+  void add(const BatchPart& part, int page_table, CudaAttentionPlan& plan) const {
+    const int n = part.n_tokens, group = config_.group_size();
     const bool few = n * group <= kMostDecodeRows;
     const int queries = std::max(1, (few ? cuda::kDecodeRows : cuda::kPrefillRows) / group);
-    const int n_keys = part.first_position + part.n_tokens;
-    const bool sparse = n_keys > sparse_.above_tokens && n >= kLeastSparseTokens;
-    const int n_sparse = sparse ? n - (part.n_wanted > 0 ? kLeastSparseTokens : 0) : 0;
+    const int n_sparse = n_sparse_tokens(part, sparse_);
     const auto first_sparse = static_cast<int>(plan.sparse.size());
     for (int begin = 0, end = 0; begin < n; begin = end) {
-      const int position = part.first_position + skipped + begin, intra = position / chunk_ * chunk_;
+      const int position = part.first_position + begin, intra = position / chunk_ * chunk_;
       end = begin + std::min({queries, n - begin, chunk_ - (position - intra)});
-      cuda::AttentionTask task = {.row = row + begin,
+      cuda::AttentionTask task = {.row = part.row + begin,
                                   .n_queries = end - begin,
                                   .first_position = position,
                                   .page_table = page_table,
@@ -50,7 +44,8 @@ class Planner {
     }
     const auto n_lists = static_cast<int>(plan.sparse.size()) - first_sparse;
     if (n_lists == 0) return;
-    plan.sparse_parts.push_back({first_sparse, n_lists, page_table, (n_keys - 1) / kKvPageTokens});
+    plan.sparse_parts.push_back(
+        {first_sparse, n_lists, page_table, (part.first_position + n - 1) / kKvPageTokens});
     cuda::AttentionTask sample = plan.sparse.back();
     sample.row += sample.n_queries - 1;
     sample.first_position += sample.n_queries - 1;
@@ -97,9 +92,9 @@ CudaPiecePlan plan_piece(const BatchPiece& piece, const Qwen2Config& config, con
       plan.positions.push_back(position);
       plan.pages.push_back(pages[static_cast<size_t>(position / kKvPageTokens)]);
     }
-    planner.add(part, part.n_tokens, part.row, page_table, plan.attention);
+    planner.add(part, page_table, plan.attention);
     if (part.n_wanted > 0)
-      planner.add(part, part.n_wanted, static_cast<int>(plan.wanted.size()), page_table, plan.last_attention);
+      planner.add(wanted_part(part, static_cast<int>(plan.wanted.size())), page_table, plan.last_attention);
     for (int i = part.n_tokens - part.n_wanted; i < part.n_tokens; ++i) plan.wanted.push_back(part.row + i);
     if (config.dual_chunk_attention)
       plan.n_query_kinds = std::max(plan.n_query_kinds, planner.query_kinds(part));

@@ -50,60 +50,13 @@ class Upload {
   size_t turn_ = 0;
 };
 
-// The list of what is to be copied, in the order in which a forward pass reads it.
-class CopyList {
- public:
-  struct MatrixJob {
-    ShapedMatrix source;
-    CudaMatrix* target;
-  };
-  struct VectorJob {
-    const Vector* source;
-    const float** target;
-  };
-
-  explicit CopyList(const Qwen2Config& config) : config_(config) {}
-
-  void add(const Matrix& source, int rows, int cols, CudaMatrix& target, double share = 1.0) {
-    matrices.push_back({{&source, rows, cols, share}, &target});
-  }
-  void add(const Vector& source, const float*& target) { vectors.push_back({&source, &target}); }
-  void add_mlp(const MlpWeights& source, int width, CudaMlp& target, double share = 1.0) {
-    add(source.gate_proj, width, config_.hidden_size, target.gate_proj, share);
-    add(source.up_proj, width, config_.hidden_size, target.up_proj, share);
-    add(source.down_proj, config_.hidden_size, width, target.down_proj, share);
-  }
-  void add_layer(const LayerWeights& source, CudaLayer& target) {
-    const Qwen2Config& c = config_;
-    add(source.input_layernorm, target.input_layernorm);
-    add(source.q_proj, c.q_size(), c.hidden_size, target.q_proj);
-    add(source.k_proj, c.kv_size(), c.hidden_size, target.k_proj);
-    add(source.v_proj, c.kv_size(), c.hidden_size, target.v_proj);
-    add(source.q_bias, target.q_bias);
-    add(source.k_bias, target.k_bias);
-    add(source.v_bias, target.v_bias);
-    add(source.o_proj, c.hidden_size, c.q_size(), target.o_proj);
-    add(source.post_attention_layernorm, target.post_attention_layernorm);
-    if (c.architecture != Architecture::kQwen2Moe) {
-      add_mlp(source.mlp, c.intermediate_size, target.mlp);
-      return;
-    }
-    add(source.moe.router, c.num_experts, c.hidden_size, target.router);
-    target.experts.resize(source.moe.experts.size());
-    const double share = static_cast<double>(c.num_experts_per_tok) / c.num_experts;
-    for (size_t e = 0; e < target.experts.size(); ++e)
-      add_mlp(source.moe.experts[e], c.moe_intermediate_size, target.experts[e], share);
-    if (c.shared_expert_intermediate_size > 0) {
-      add_mlp(source.moe.shared_expert, c.shared_expert_intermediate_size, target.shared_expert);
-      add(source.moe.shared_expert_gate, target.shared_expert_gate);
-    }
-  }
-
-  std::vector<MatrixJob> matrices;
-  std::vector<VectorJob> vectors;
-
- private:
-  const Qwen2Config& config_;
+struct MatrixJob {
+  ShapedMatrix source;
+  CudaMatrix* target;
+};
+struct VectorJob {
+  const Vector* source;
+  const float** target;
 };
 
 }  // namespace
@@ -114,24 +67,37 @@ CudaWeights::CudaWeights(std::shared_ptr<const ModelFile> model, cudaStream_t st
   const Weights& weights = model_->weights();
   const Qwen2Config& config = model_->config();
   check_vectors(*model_);
-  CopyList list(config);
+  std::vector<MatrixJob> jobs;  // in the order in which a forward pass reads them
+  std::vector<VectorJob> vectors = {{&weights.norm, &norm_}};
+  const auto add = [&](const ShapedMatrix& source, CudaMatrix& target) { jobs.push_back({source, &target}); };
   layers_.resize(weights.layers.size());
-  for (size_t l = 0; l < layers_.size(); ++l) list.add_layer(weights.layers[l], layers_[l]);
-  list.add(weights.norm, norm_);
-  list.add(weights.lm_head, config.vocab_size, config.hidden_size, head_);
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    const LayerWeights& source = weights.layers[l];
+    CudaLayer& target = layers_[l];
+    for_matrices(source, config, target, add);
+    for (const VectorJob& vector : {VectorJob{&source.input_layernorm, &target.input_layernorm},
+                                    {&source.q_bias, &target.q_bias},
+                                    {&source.k_bias, &target.k_bias},
+                                    {&source.v_bias, &target.v_bias},
+                                    {&source.post_attention_layernorm, &target.post_attention_layernorm},
+                                    {&source.moe.shared_expert_gate, &target.shared_expert_gate}})
+      if (!vector.source->empty()) vectors.push_back(vector);
+  }
+  add({&weights.lm_head, config.vocab_size, config.hidden_size}, head_);
+  for (const MatrixJob& job : jobs) matrices_.push_back(job.target);
   const bool tied = weights.lm_head.data.data() == weights.embed_tokens.data.data();
-  if (!tied) list.add(weights.embed_tokens, config.vocab_size, config.hidden_size, embed_tokens_, 0.0);
+  if (!tied) add({&weights.embed_tokens, config.vocab_size, config.hidden_size, 0.0}, embed_tokens_);
 
   size_t total = 0;
   double bytes_per_token = 0;
   Progress report{.stage = "loading", .item = config.name};
-  for (const auto& [source, target] : list.matrices) {
+  for (const auto& [source, target] : jobs) {
     check_shape(source, *model_);
     total += aligned(source.matrix->data.size());
     bytes_per_token += source.share * static_cast<double>(source.matrix->data.size());
     report.bytes_total += source.matrix->data.size();
   }
-  for (const auto& [source, target] : list.vectors) total += aligned(source->size() * sizeof(float));
+  for (const auto& [source, target] : vectors) total += aligned(source->size() * sizeof(float));
   bytes_per_token_ = static_cast<uint64_t>(bytes_per_token);
   memory_ = DeviceMemory(total, "the weights of " + model_->path().string());
 
@@ -142,9 +108,9 @@ CudaWeights::CudaWeights(std::shared_ptr<const ModelFile> model, cudaStream_t st
     upload.copy(from, bytes, at);
     return at;
   };
-  for (const auto& [source, target] : list.vectors)
+  for (const auto& [source, target] : vectors)
     *target = reinterpret_cast<const float*>(place(source->data(), source->size() * sizeof(float)));
-  for (const auto& [source, target] : list.matrices) {
+  for (const auto& [source, target] : jobs) {
     const Matrix& m = *source.matrix;
     const std::byte* at = place(m.data.data(), m.data.size());
     *target = {.dtype = m.dtype, .rows = m.rows, .cols = m.cols, .data = at};
@@ -156,24 +122,6 @@ CudaWeights::CudaWeights(std::shared_ptr<const ModelFile> model, cudaStream_t st
   if (tied) embed_tokens_ = head_;
 }
 
-std::vector<CudaMatrix*> CudaWeights::matrices() {
-  std::vector<CudaMatrix*> all;
-  const auto add = [&](CudaMatrix& m) {
-    if (m.rows > 0) all.push_back(&m);
-  };
-  const auto add_mlp = [&](CudaMlp& mlp) {
-    for (CudaMatrix* m : {&mlp.gate_proj, &mlp.up_proj, &mlp.down_proj}) add(*m);
-  };
-  for (CudaLayer& layer : layers_) {
-    for (CudaMatrix* m : {&layer.q_proj, &layer.k_proj, &layer.v_proj, &layer.o_proj, &layer.router}) add(*m);
-    add_mlp(layer.mlp);
-    for (CudaMlp& expert : layer.experts) add_mlp(expert);
-    add_mlp(layer.shared_expert);
-  }
-  add(head_);
-  return all;
-}
-
 void CudaWeights::round_to_e4m3(cudaStream_t stream) {
   // The head stays as it is: its logits are the result.
   const auto fits = [&](const CudaMatrix& m) { return m.rows % 16 == 0 && m.cols % 16 == 0 && &m != &head_; };
@@ -181,7 +129,7 @@ void CudaWeights::round_to_e4m3(cudaStream_t stream) {
     return static_cast<size_t>(m.rows) * static_cast<size_t>(m.cols);
   };
   size_t total = 0, largest = 0;
-  for (const CudaMatrix* m : matrices()) {
+  for (const CudaMatrix* m : matrices_) {
     if (!fits(*m)) continue;
     total += aligned(elements(*m)) + aligned(static_cast<size_t>(m->rows) * sizeof(float));
     largest = std::max(largest, elements(*m));
@@ -189,7 +137,7 @@ void CudaWeights::round_to_e4m3(cudaStream_t stream) {
   rounded_ = DeviceMemory(total, "the weights in 8-bit floats");
   const DeviceMemory expanded(largest * sizeof(__nv_bfloat16), "an expanded matrix");
   std::byte* next = rounded_.data();
-  for (CudaMatrix* m : matrices()) {
+  for (CudaMatrix* m : matrices_) {
     if (!fits(*m)) continue;
     const __nv_bfloat16* values = m->bf16;
     if (values == nullptr) {
@@ -209,13 +157,13 @@ void CudaWeights::round_to_e4m3(cudaStream_t stream) {
 
 void CudaWeights::expand_within(size_t bytes, cudaStream_t stream) {
   size_t total = 0;
-  for (const CudaMatrix* m : matrices())
+  for (const CudaMatrix* m : matrices_)
     if (m->bf16 == nullptr && m->e4m3 == nullptr)
       total += aligned(size_t{2} * static_cast<size_t>(m->rows) * static_cast<size_t>(m->cols));
   if (total == 0 || total > bytes) return;
   expanded_ = DeviceMemory(total, "the expanded weights");
   std::byte* next = expanded_.data();
-  for (CudaMatrix* m : matrices()) {
+  for (CudaMatrix* m : matrices_) {
     if (m->bf16 != nullptr || m->e4m3 != nullptr) continue;
     auto* out = reinterpret_cast<__nv_bfloat16*>(next);
     cuda::expand(m->dtype, m->data, int64_t{m->rows} * m->cols, out, stream);
@@ -227,7 +175,7 @@ void CudaWeights::expand_within(size_t bytes, cudaStream_t stream) {
 
 size_t CudaWeights::largest_unexpanded() const {
   size_t largest = 0;
-  for (const CudaMatrix* m : const_cast<CudaWeights*>(this)->matrices())
+  for (const CudaMatrix* m : matrices_)
     if (m->bf16 == nullptr && m->e4m3 == nullptr)
       largest = std::max(largest, static_cast<size_t>(m->rows) * static_cast<size_t>(m->cols));
   return largest;

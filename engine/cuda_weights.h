@@ -53,11 +53,10 @@ class CudaWeights {
   uint64_t bytes_per_token() const { return bytes_per_token_; }
 
  private:
-  std::vector<CudaMatrix*> matrices();
-
   std::shared_ptr<const ModelFile> model_;
   std::vector<CudaLayer> layers_;
   CudaMatrix embed_tokens_, head_;
+  std::vector<CudaMatrix*> matrices_;  // of the layers and the head: what multiplies activations
   const float* norm_ = nullptr;
   DeviceMemory memory_, expanded_, rounded_;
   uint64_t bytes_per_token_ = 0;

@@ -39,4 +39,34 @@ inline std::vector<float> run_last(Backend& backend, std::span<const int32_t> to
   return run(backend, sequence, tokens, 1);
 }
 
+// The logits after each of the tokens of several sequences that are read in one batch, one after the other.
+inline std::vector<float> run_together(Backend& backend, std::span<const std::vector<int32_t>> sequences) {
+  std::vector<KvSequence> kv;
+  std::vector<SequenceSlice> slices;
+  for (const auto& tokens : sequences) {
+    kv.emplace_back(backend.kv_pages()).reserve(static_cast<int>(tokens.size()));
+    slices.push_back({tokens, 0, kv.back().pages(), static_cast<int>(tokens.size())});
+  }
+  std::vector<float> logits;
+  backend.forward({slices, {}}, logits, CancelToken());
+  return logits;
+}
+
+// Sequences of 1, 150, 3 and 64 tokens.
+inline std::vector<std::vector<int32_t>> some_sequences() {
+  std::vector<std::vector<int32_t>> sequences;
+  for (const int length : {1, 150, 3, 64}) sequences.push_back(some_tokens(length, length));
+  return sequences;
+}
+
+// The logits after each of the tokens of several sequences, each read alone.
+inline std::vector<float> run_alone(Backend& backend, std::span<const std::vector<int32_t>> sequences) {
+  std::vector<float> all;
+  for (const auto& tokens : sequences) {
+    const std::vector<float> logits = run_all(backend, tokens);
+    all.insert(all.end(), logits.begin(), logits.end());
+  }
+  return all;
+}
+
 }  // namespace lectern::test

@@ -196,23 +196,9 @@ TEST_CASE("CudaBackend gives a sequence the same logits in any batch but for rou
   LECTERN_NEEDS_DEVICE();
   const auto backend =
       backend_of(make_tiny_model(GENERATE(tiny_config(), tiny_moe_config())), {.chunk = 100});
-  const int lengths[] = {1, 150, 3, 64};
-  std::vector<std::vector<int32_t>> tokens;
-  std::vector<float> expected;
-  for (const int length : lengths) {
-    tokens.push_back(some_tokens(length, length));
-    const auto logits = run_all(*backend, tokens.back());
-    expected.insert(expected.end(), logits.begin(), logits.end());
-  }
-  std::vector<KvSequence> sequences;
-  std::vector<SequenceSlice> slices;
-  for (const auto& t : tokens) {
-    sequences.emplace_back(backend->kv_pages()).reserve(static_cast<int>(t.size()));
-    slices.push_back({t, 0, sequences.back().pages(), static_cast<int>(t.size())});
-  }
-  std::vector<float> logits;
-  backend->forward({slices, {}}, logits, CancelToken());
-  CHECK(relative_difference(logits, expected) < kTolerance);
+  const auto sequences = some_sequences();
+  const auto expected = run_alone(*backend, sequences);
+  CHECK(relative_difference(run_together(*backend, sequences), expected) < kTolerance);
 }
 
 TEST_CASE("CudaBackend decodes sequences of other lengths together, again and again") {

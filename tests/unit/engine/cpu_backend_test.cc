@@ -288,23 +288,9 @@ TEST_CASE("CpuBackend gives a sequence the same logits in any batch") {
   const auto config = GENERATE(tiny_config(), tiny_moe_config());
   const auto kv_type = GENERATE(KvType::kF16, KvType::kInt8);
   const auto backend = backend_of(make_tiny_model(config), 100, 2, kv_type);
-  const int lengths[] = {1, 150, 3, 64};
-  std::vector<std::vector<int32_t>> tokens;
-  std::vector<float> expected;
-  for (const int length : lengths) {
-    tokens.push_back(some_tokens(length, length));
-    const auto logits = run_all(*backend, tokens.back());
-    expected.insert(expected.end(), logits.begin(), logits.end());
-  }
-  std::vector<KvSequence> sequences;
-  std::vector<SequenceSlice> slices;
-  for (const auto& t : tokens) {
-    sequences.emplace_back(backend->kv_pages()).reserve(static_cast<int>(t.size()));
-    slices.push_back({t, 0, sequences.back().pages(), static_cast<int>(t.size())});
-  }
-  std::vector<float> logits;
-  backend->forward({slices, {}}, logits, CancelToken());
-  CHECK(logits == expected);
+  const auto sequences = some_sequences();
+  const auto expected = run_alone(*backend, sequences);
+  CHECK(run_together(*backend, sequences) == expected);
 }
 
 TEST_CASE("CpuBackend computes label rows as the whole head does") {
