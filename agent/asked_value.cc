@@ -191,11 +191,6 @@ std::string folded(std::string_view text) {
   return out;
 }
 
-bool holds_one(std::string_view text, const auto& words) {
-  return std::any_of(words.begin(), words.end(),
-                     [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
-}
-
 bool is_letter(char c) {
   return c >= 'a' && c <= 'z';
 }
@@ -352,7 +347,7 @@ bool AskedValue::may_be_in(std::string_view claim, bool is_first) const {
   if (!named && !is_first) return true;
   if (holds_form(text, kinds_)) return true;
   if (named && (kinds_ & kForms) != 0) return false;
-  if ((kinds_ & kTime) != 0 && holds_one(text, kTimeWords)) return true;
+  if ((kinds_ & kTime) != 0 && holds_any(text, kTimeWords)) return true;
   bool other = false;
   for (const Amount& amount : amounts_of(text)) {
     const bool asked = std::find(amounts_of_question_.begin(), amounts_of_question_.end(), amount.digits) !=

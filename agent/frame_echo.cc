@@ -25,11 +25,6 @@ constexpr std::array<std::string_view, 6> kDenials = {" not ", "n't", " no ", "�
 constexpr std::u32string_view kFrameCharacters =
     U"此该这一以上信息答案在是见于可以中里找到提及述来源自段落文档编号第的0123456789[]，, ";
 
-bool holds_one(std::string_view text, const auto& words) {
-  return std::any_of(words.begin(), words.end(),
-                     [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
-}
-
 bool only_of(std::string_view text, std::u32string_view characters) {
   for (size_t i = 0; i < text.size(); i += utf8::decode(text, i).length)
     if (characters.find(utf8::decode(text, i).code_point) == std::u32string_view::npos) return false;
@@ -37,7 +32,7 @@ bool only_of(std::string_view text, std::u32string_view characters) {
 }
 
 bool only_points(std::string_view sentence) {
-  if (!holds_one(sentence, kFrameNames) || holds_one(sentence, kDenials)) return false;
+  if (!holds_any(sentence, kFrameNames) || holds_any(sentence, kDenials)) return false;
   if (static_cast<unsigned char>(sentence.front()) >= 0x80) return only_of(sentence, kFrameCharacters);
   static const std::vector<SupportTerm> kKnown = support_terms(kFrameWords);
   const std::vector<SupportTerm> terms = support_terms(sentence);

@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "agent/text_terms.h"
+
 namespace lectern {
 namespace {
 
 using Words = std::initializer_list<std::string_view>;
 
 bool has_any(std::string_view text, Words words) {
-  return std::any_of(words.begin(), words.end(),
-                     [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
+  return holds_any(text, {words.begin(), words.size()});
 }
 
 // At word boundaries, in text that `padded` made.

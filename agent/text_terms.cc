@@ -159,6 +159,11 @@ void add_bounded(std::string_view text, size_t begin, size_t end, size_t max_byt
 
 }  // namespace
 
+bool holds_any(std::string_view text, std::span<const std::string_view> words) {
+  return std::any_of(words.begin(), words.end(),
+                     [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
+}
+
 char32_t fold_case(char32_t c) {
   if (in(c, 'A', 'Z') || in(c, 0x391, 0x3A9) || in(c, 0x410, 0x42F)) return c + 32;
   if (in(c, 0xC0, 0xDE) && c != 0xD7) return c + 32;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,9 @@ std::vector<SupportTerm> support_terms(std::string_view text);
 
 // The English word of a number from 0 to 12 in digits; "" for others.
 std::string_view number_word(std::string_view digits);
+
+// Whether one of the words is anywhere in the text, within others too.
+bool holds_any(std::string_view text, std::span<const std::string_view> words);
 
 // Case folding of Latin, Greek, Cyrillic and full-width letters; other characters as they are.
 char32_t fold_case(char32_t c);

@@ -42,7 +42,7 @@ std::string describe_seconds(double seconds) {
 }
 
 std::string_view name_of(KvType type) {
-  return type == KvType::kInt8 ? "int8" : "f16";
+  return kKvTypeNames[static_cast<int>(type)];
 }
 
 int64_t kv_bytes(const ContextCosts& costs, KvType type) {

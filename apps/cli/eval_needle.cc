@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "engine/planner.h"
 
 namespace lectern::cli {
 namespace {
@@ -145,6 +146,7 @@ class NeedleEvaluation {
     };
     const ChatMessage nothing[] = {{.role = Role::kUser, .content = ""}};
     const auto around = static_cast<int>(engine_->chat_template().render(nothing).size());
+    const ContextCosts costs = context_costs(engine_->model_file());
     std::vector<Asking> askings;
     for (int trial = 0; trial < options_.trials; ++trial) {
       const size_t first_text = texts_.size(), first_asking = askings.size();
@@ -152,15 +154,16 @@ class NeedleEvaluation {
         texts_.emplace_back(count, n - around, options_.seed + static_cast<uint32_t>(trial));
       for (size_t length = 0; length < lengths_.size(); ++length) {
         for (size_t depth = 0; depth < depths_.size(); ++depth) {
-          const double n = lengths_[length];
-          askings.push_back({first_text + length, depth, length, reading_work(n * depths_[depth], n)});
+          const int n = lengths_[length];
+          const double known = reading_work(costs, std::lround(n * depths_[depth]));
+          askings.push_back({first_text + length, depth, length, reading_work(costs, n) - known});
         }
       }
       const auto begin = askings.begin() + static_cast<std::ptrdiff_t>(first_asking);
       std::stable_sort(begin, askings.end(), [&](const Asking& a, const Asking& b) {
         return texts_[a.text].place(depths_[a.depth]) > texts_[b.text].place(depths_[b.depth]);
       });
-      begin->work = reading_work(0, lengths_[begin->length]);  // the first finds nothing known
+      begin->work = reading_work(costs, lengths_[begin->length]);  // the first finds nothing known
     }
     if (!whole_)
       for (Asking& asking : askings) asking.work = lengths_[asking.length];

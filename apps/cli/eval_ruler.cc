@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "engine/planner.h"
 
 namespace lectern::cli {
 namespace {
@@ -64,6 +65,7 @@ class RulerEvaluation {
     }
     write_picture();  // that it cannot be written is better known now
     engine_ = load_reader(program, whole_, *lengths_.rbegin(), ruler_max_new_tokens());
+    costs_ = context_costs(engine_->model_file());
   }
 
   // Stops early when cancelled: what was measured until then counts.
@@ -139,7 +141,7 @@ class RulerEvaluation {
     return tasks;
   }
 
-  double work_of(int n_tokens) const { return whole_ ? reading_work(0, n_tokens) : n_tokens; }
+  double work_of(int n_tokens) const { return whole_ ? reading_work(costs_, n_tokens) : n_tokens; }
 
   Cell ask(const std::string& task, int n_tokens, uint32_t seed) {
     const RulerSample sample = make_ruler_sample(
@@ -247,6 +249,7 @@ class RulerEvaluation {
   SquadData data_;
   std::ofstream replies_;
   std::unique_ptr<Engine> engine_;
+  ContextCosts costs_;
 };
 
 int eval_ruler(Program& program, const RulerOptions& options) {

@@ -49,8 +49,7 @@ std::string speed_key(const Program& program, const ReadingPlan& plan) {
   const int threads = program.options.threads > 0 ? program.options.threads : ThreadPool::default_size();
   return plan.model->config().name + " " + plan.model->quantisation() + ", " +
          std::string(active_kernel_table().name) + ", " + std::to_string(threads) + " threads, KV " +
-         (plan.context.kv_type == KvType::kInt8 ? "int8" : "f16") +
-         (plan.context.is_sparse() ? ", sparse" : "");
+         kKvTypeNames[static_cast<int>(plan.context.kv_type)] + (plan.context.is_sparse() ? ", sparse" : "");
 }
 
 std::optional<ReadingSpeed> remembered_speed(const std::string& key) {
@@ -141,7 +140,7 @@ void remember_speed(const Program& program, const ReadingPlan& plan, const Answe
 Json to_json(const ContextPlan& plan) {
   return {{"text_tokens", plan.text_tokens},
           {"context_tokens", plan.context_tokens},
-          {"kv", plan.kv_type == KvType::kInt8 ? "int8" : "f16"},
+          {"kv", kKvTypeNames[static_cast<int>(plan.kv_type)]},
           {"kv_bytes", plan.kv_bytes},
           {"sparse", plan.is_sparse()},
           {"prefill_chunk_tokens", plan.prefill_chunk_tokens},

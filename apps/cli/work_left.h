@@ -8,13 +8,6 @@
 
 namespace lectern::cli {
 
-// The work of reading tokens [begin, end) of a text, in any unit: attention grows with what comes before.
-inline double reading_work(double begin, double end) {
-  // From so many tokens on attention is more than half of the work: the 0.5B on a CPU, as measured.
-  constexpr double kEvenTokens = 2000;
-  return (end - begin) * (1 + (begin + end) / 2 / kEvenTokens);
-}
-
 class WorkLeft {
  public:
   explicit WorkLeft(double total) : left_(total) {}

@@ -101,6 +101,7 @@ static_assert(sizeof(BlockIQ4_NL) == 18 && sizeof(BlockIQ4_XS) == 136);
 //   kInt8: [page_tokens, head_dim] signed bytes, then [page_tokens] float scales: x = scale of the token *
 //   byte
 enum class KvType : uint8_t { kF16, kInt8 };
+inline constexpr const char* kKvTypeNames[] = {"f16", "int8"};  // indexed by KvType
 
 struct DTypeInfo {
   const char* name;
