@@ -1,4 +1,5 @@
 // lectern chat: questions line by line, each understood in the light of those before.
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -30,6 +31,7 @@ class LineReader {
       }
       if (pending_.size() > kMaxLineBytes)
         throw Error(ErrorCode::kInvalidArgument, "the line is longer than " + format_bytes(kMaxLineBytes));
+      wait(cancel);
       char buffer[4096];
       const ssize_t n = ::read(STDIN_FILENO, buffer, sizeof(buffer));
       cancel.throw_if_cancelled();
@@ -41,6 +43,19 @@ class LineReader {
   }
 
  private:
+  // Until there is something to read. Looks up now and then, since a signal that comes just before a wait
+  // does not end it.
+  static void wait(const CancelToken& cancel) {
+    constexpr int kMilliseconds = 200;
+    pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    int n = 0;
+    while (n <= 0) {
+      cancel.throw_if_cancelled();
+      n = ::poll(&input, 1, kMilliseconds);
+      if (n < 0 && errno != EINTR) return;  // read() tells
+    }
+  }
+
   std::string pending_;
   bool at_end_ = false;
 };

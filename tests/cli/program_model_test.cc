@@ -46,7 +46,6 @@ TEST_CASE("ctrl-c stops an answer of the chat and at the prompt ends it") {
   CHECK(terminal.wait_for("1850"));
   CHECK(terminal.wait_for("level "));  // what it took: a "> " before that is of a section's path
   CHECK(terminal.wait_for("> "));
-  ::usleep(500'000);  // the prompt is there a moment before it is waited at
   SECTION("Ctrl-D") {
     terminal.send(kCtrlD);
     CHECK(terminal.wait_for_end() == 0);
