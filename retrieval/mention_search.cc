@@ -12,7 +12,8 @@ constexpr size_t kMaxSources = 8;         // passages whose mentions are followe
 constexpr size_t kMaxBrought = 64;        // documents that one text brings
 constexpr size_t kChunksOfBrought = 256;  // ranked to find the best chunk of each
 constexpr size_t kUnnamedSources = 3;     // passages followed when the request names no document
-constexpr size_t kNamedRun = 2;           // brought passages for each that its words alone found
+constexpr size_t kUnnamedFirst = 5;  // then they stay the first: nothing but its words says what is meant
+constexpr size_t kNamedRun = 2;      // brought passages for each that its words alone found
 
 class Follower {
  public:
@@ -137,7 +138,8 @@ std::vector<NamedChunk> Follower::run(std::span<const std::string> queries,
     const auto found = name_of.find(chunk.id);
     return take({chunk, found == name_of.end() ? "" : found->second->name});
   };
-  if (!ranked.empty()) take_ranked(ranked[0]);
+  const size_t n_first = named.empty() ? kUnnamedFirst : 1;
+  for (const ScoredChunk& chunk : ranked.first(std::min(ranked.size(), n_first))) take_ranked(chunk);
   for (const NamedChunk& chunk : named) take(chunk);
   auto next_further = further.begin();
   auto next_ranked = ranked.begin();

@@ -1,8 +1,12 @@
-// lectern eval search: how often search finds the chunk that holds the answer to a question.
+// lectern eval search: how often search finds the chunk that holds the answer to a question, by the
+// question's own words or with the keywords that a model adds.
 #include <algorithm>
 #include <array>
 
+#include "agent/collection_source.h"
+#include "agent/retrieve.h"
 #include "apps/cli/command.h"
+#include "apps/cli/language_model.h"
 #include "apps/cli/squad_data.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -16,10 +20,11 @@ struct SearchOptions {
   int limit = 0;
   uint64_t seed = 1;
   bool names = false;
+  bool keywords = false;
   bool unanswerable = false;
 };
 
-constexpr std::array kRanks = {1, 5, 10, 20};
+constexpr std::array kRanks = {1, 5, 8, 10, 20};
 constexpr int kReciprocalRanks = 10;  // of the mean reciprocal rank
 
 struct SearchSums {
@@ -41,70 +46,113 @@ Json to_json(const SearchSums& sums) {
   return result;
 }
 
+// Where a passage that was found stands: what telling a hit from a miss needs of it.
+struct Found {
+  int64_t document_id;
+  uint64_t begin, end;  // bytes of the document's text
+  std::string text;
+};
+
 class SearchEvaluation {
  public:
-  explicit SearchEvaluation(const SearchOptions& options)
-      : questions_(read_squad(options.data)),
+  SearchEvaluation(const SearchOptions& options, Program& program)
+      : options_(options),
+        program_(program),
+        questions_(read_squad(options.data)),
         documents_(options.documents.empty() ? questions_ : read_squad(options.documents)),
         collection_(make_collection(documents_)),
         articles_(collection_->documents()),
-        follow_names_(options.names) {
+        source_(*collection_) {
     if (documents_.questions.size() != questions_.questions.size())
       throw Error(ErrorCode::kInvalidArgument, options.documents + ": has another number of questions than " +
                                                    options.data + "; the two files must be parallel");
+    if (options.keywords) model_ = open_model(program);
   }
 
-  SearchSums run(const SearchOptions& options, const CancelToken& cancel, const ProgressFn& progress) {
+  // Stops early when cancelled; what was measured until then counts.
+  SearchSums run() {
     SearchSums sums;
-    const auto sample = sample_questions(questions_, options.limit, options.seed);
+    const ProgressFn progress = program_.output().progress();
+    const auto sample = sample_questions(questions_, options_.limit, options_.seed);
     for (const SquadQuestion& question : sample) {
-      if (cancel.cancelled()) break;
+      if (program_.cancel.cancelled()) break;
       progress({"searching", "", static_cast<uint64_t>(sums.n), sample.size(), 0, 0});
-      // The answers and their place are the parallel question's: it has the documents' language.
-      ask(question, documents_.questions[question.number], sums);
+      try {
+        // The answers and their place are the parallel question's: it has the documents' language.
+        ask(question, documents_.questions[question.number], sums);
+      } catch (const Error& error) {
+        if (error.code() != ErrorCode::kCancelled) throw;
+        break;
+      }
     }
+    program_.end_progress();
     return sums;
   }
 
  private:
-  std::vector<SearchQuery> queries_for(const SquadQuestion& question) const {
-    return {{question.question, 1.0}};
-  }
-
-  void ask(const SquadQuestion& question, const SquadQuestion& gold, SearchSums& sums) const {
-    SearchRequest request;
-    request.queries = queries_for(question);
-    request.limit = kRanks.back();
-    request.follow_names = follow_names_;
+  void ask(const SquadQuestion& question, const SquadQuestion& gold, SearchSums& sums) {
     const Stopwatch watch;
-    const std::vector<SearchHit> hits = collection_->search(request);
+    const std::vector<Found> hits = options_.keywords ? by_agent(question) : by_words(question);
     sums.seconds += watch.seconds();
     ++sums.n;
     const DocumentInfo& article = articles_[gold.article];
     const auto passages = collection_->passages(article.id, 0, article.n_chunks);
-    sums.without_chunk += std::none_of(passages.begin(), passages.end(),
-                                       [&](const Passage& passage) { return holds(passage, gold); });
-    const auto found = std::find_if(hits.begin(), hits.end(),
-                                    [&](const SearchHit& hit) { return holds(hit.passage, gold); });
+    sums.without_chunk += std::none_of(passages.begin(), passages.end(), [&](const Passage& passage) {
+      return holds({passage.document_id, passage.chunk.begin, passage.chunk.end, passage.text}, gold);
+    });
+    const auto found =
+        std::find_if(hits.begin(), hits.end(), [&](const Found& hit) { return holds(hit, gold); });
     const auto rank = static_cast<int>(found - hits.begin()) + 1;
     if (found == hits.end()) return;
     for (size_t i = 0; i < kRanks.size(); ++i) sums.within[i] += rank <= kRanks[i];
     if (rank <= kReciprocalRanks) sums.reciprocal += 1.0 / rank;
   }
 
-  bool holds(const Passage& passage, const SquadQuestion& gold) const {
-    if (passage.document_id != articles_[gold.article].id || passage.chunk.begin >= gold.paragraph_end ||
-        passage.chunk.end <= gold.paragraph_begin)
+  std::vector<Found> by_words(const SquadQuestion& question) const {
+    SearchRequest request;
+    request.queries = {{question.question, 1.0}};
+    request.limit = kRanks.back();
+    request.follow_names = options_.names;
+    std::vector<Found> out;
+    for (const SearchHit& hit : collection_->search(request)) {
+      const Passage& passage = hit.passage;
+      out.push_back({passage.document_id, passage.chunk.begin, passage.chunk.end, passage.text});
+    }
+    return out;
+  }
+
+  // As `lectern ask` finds passages at level 1.
+  std::vector<Found> by_agent(const SquadQuestion& question) {
+    const AskRequest request;
+    const AskEvents events;
+    Trace trace;
+    Tracer tracer(trace, events.on_step);
+    Asking asking{*model_.model, model_.helper(), source_, request, events, tracer, program_.cancel};
+    QueryPlan plan;
+    plan.question = question.question;
+    plan.information = {plan.question};
+    std::vector<Found> out;
+    for (SourcePassage& passage : retrieve(asking, plan, kRanks.back()))
+      out.push_back({passage.document_id, passage.begin, passage.end, std::move(passage.text)});
+    return out;
+  }
+
+  bool holds(const Found& passage, const SquadQuestion& gold) const {
+    if (passage.document_id != articles_[gold.article].id || passage.begin >= gold.paragraph_end ||
+        passage.end <= gold.paragraph_begin)
       return false;
     return std::any_of(gold.answers.begin(), gold.answers.end(), [&](const std::string& answer) {
       return passage.text.find(answer) != std::string::npos;
     });
   }
 
+  const SearchOptions& options_;
+  Program& program_;
   SquadData questions_, documents_;
   std::unique_ptr<Collection> collection_;
   std::vector<DocumentInfo> articles_;  // in the order of documents_.articles
-  bool follow_names_;
+  CollectionSource source_;
+  OpenModel model_;
 };
 
 // How well the best chunk's score tells questions with an answer from those of articles left out: what the
@@ -146,9 +194,8 @@ int run_eval_search(const SearchOptions& options, Program& program) {
     output.print_result(compare_matches(options));
     return kExitFound;
   }
-  SearchEvaluation evaluation(options);
-  const SearchSums sums = evaluation.run(options, program.cancel, output.progress());
-  program.end_progress();
+  if (options.keywords) check_model(program);
+  const SearchSums sums = SearchEvaluation(options, program).run();
   Json result = json_result("eval.search");
   result.update(to_json(sums));
   const bool interrupted = program.cancel.cancelled();
@@ -160,10 +207,11 @@ int run_eval_search(const SearchOptions& options, Program& program) {
 }  // namespace
 
 void register_eval_search(CLI::App& eval, Program& program) {
-  CLI::App* command =
-      add_command(eval, "search", "Search for the questions of a SQuAD-format file, without a model",
-                  "  lectern eval search --data squad/en.json --json\n"
-                  "  lectern eval search --data squad/en.json --documents squad/zh.json");
+  CLI::App* command = add_command(
+      eval, "search", "Search for the questions of a SQuAD-format file",
+      "  lectern eval search --data squad/en.json --json\n"
+      "  lectern eval search --data squad/en.json --documents squad/zh.json\n"
+      "  lectern eval search --data squad/en.json --documents squad/zh.json --keywords --limit 3");
   auto options = std::make_shared<SearchOptions>();
   command->add_option("--data", options->data, "Questions and, without --documents, the text")
       ->required()
@@ -173,10 +221,15 @@ void register_eval_search(CLI::App& eval, Program& program) {
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
   command->add_option("--seed", options->seed, "Of the draw");
   command->add_flag("--names", options->names, "Follow the names of documents, as the agent does");
+  command->add_flag("--keywords", options->keywords,
+                    "Let a model add keywords in the documents' languages, as the agent does");
   command
       ->add_flag("--unanswerable", options->unanswerable,
                  "Leave half of the articles out and compare the best scores")
-      ->excludes("--documents");
+      ->excludes("--documents")
+      ->excludes("--keywords");
+  add_model_options(command, program.options);
+  add_llm_options(command, program.options);
   add_output_options(command, program.options);
   program.on_run(command, [options, &program] { return run_eval_search(*options, program); });
 }
