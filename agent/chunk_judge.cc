@@ -2,6 +2,7 @@
 
 #include "agent/helper_call.h"
 #include "agent/languages.h"
+#include "agent/readable_text.h"
 #include "base/hash.h"
 
 namespace lectern {
@@ -22,7 +23,7 @@ std::string rendered(const SourcePassage& chunk) {
               : chunk.title + " > " + chunk.heading_path;
   }
   if (!out.empty()) out += '\n';
-  out += chunk.text;
+  out += readable(chunk.text);
   return fenced_passage(std::move(out));
 }
 

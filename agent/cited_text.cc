@@ -72,19 +72,23 @@ std::string_view closing_quotation(std::string_view text) {
   return {};
 }
 
-// Blanks to one, case folded: how a quotation is compared with the passages.
+// Case folded, blanks to one and to none between characters of scripts without: how a quotation is compared
+// with the passages.
 std::string flatten(std::string_view text) {
   std::string out;
+  bool blank = false, after_unspaced = false;
   for (size_t i = 0; i < text.size();) {
     const utf8::Decoded d = utf8::decode(text, i);
-    const bool blank =
-        d.code_point == ' ' || d.code_point == '\n' || d.code_point == '\t' || d.code_point == '\r';
-    if (!blank) {
-      utf8::append(out, fold_case(d.code_point));
-    } else if (!out.empty() && out.back() != ' ') {
-      out.push_back(' ');
-    }
     i += d.length;
+    if (d.code_point == ' ' || d.code_point == '\n' || d.code_point == '\t' || d.code_point == '\r') {
+      blank = true;
+      continue;
+    }
+    const bool unspaced = is_unspaced_script(d.code_point);
+    if (blank && !out.empty() && !(after_unspaced && unspaced)) out.push_back(' ');
+    utf8::append(out, fold_case(d.code_point));
+    after_unspaced = unspaced;
+    blank = false;
   }
   return out;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "agent/readable_text.h"
+
 namespace lectern {
 namespace {
 
@@ -81,7 +83,7 @@ std::string render_passages(const std::vector<EvidencePassage>& passages) {
     if (i > 0) out += '\n';
     out += label(passages[i], i + 1);
     if (passages[i].label != EvidencePassage::Label::kNumber) out += '\n';
-    append_lines(passages[i].text, out);
+    append_lines(readable(passages[i].text), out);
   }
   while (!out.empty() && out.back() == '\n') out.pop_back();
   return out;

@@ -24,7 +24,7 @@ std::vector<EvidencePassage> merge_neighbours(std::vector<SourcePassage> chunks)
 
 // "[1] Title > Heading\ntext" (or "[1] text" for Label::kNumber), a blank line between passages: the label is
 // what the answer cites. A passage cannot pass for another one: a line of its text that looks like a label is
-// indented.
+// indented. Stray blanks and invisible characters are left out (readable_text.h).
 std::string render_passages(const std::vector<EvidencePassage>& passages);
 
 }  // namespace lectern
