@@ -109,10 +109,18 @@ Evidence read_chunks(Asking& asking, QueryPlan& plan, int max_chunks) {
 Evidence find_evidence(Asking& asking, QueryPlan& plan, Level level) {
   if (asking.documents.n_chunks() == 0) return {};
   if (level == Level::kRead) return {read_chunks(asking, plan, 0).context, std::nullopt};
-  std::vector<SourcePassage> ranked = retrieve(asking, plan, wanted_passages(asking));
+  // Where keywords had to be found, between languages above all, the search is less sure of its best chunks.
+  const int wanted = wanted_passages(asking),
+            unsure = asking.request.max_passages > 0 ? wanted : wanted * 3 / 2;
+  std::vector<SourcePassage> ranked = retrieve(asking, plan, unsure);
+  if (plan.keywords.empty() && ranked.size() > static_cast<size_t>(wanted))
+    ranked.resize(static_cast<size_t>(wanted));
   if (level == Level::kSelfAsk) ranked = ask_itself(asking, plan, std::move(ranked));
+  std::vector<SourcePassage> lesser;
+  if (level == Level::kRetrieve) lesser = take_lesser(asking, plan, ranked);
   Evidence evidence;
   evidence.context = fill(asking, ranked, share_window(asking.model, asking.request, plan).passages);
+  add_unread(std::move(lesser), evidence.context);
   if (level == Level::kRetrieve && profile_of(asking.model).judge.refuse_below > 0)
     evidence.likely = sufficiency(asking, plan, evidence.context);
   return evidence;

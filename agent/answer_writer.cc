@@ -10,6 +10,12 @@
 namespace lectern {
 namespace {
 
+void give_context(const FilledContext& context, Answer& answer) {
+  answer.context.clear();
+  for (const EvidencePassage& passage : context.shown())
+    answer.context.insert(answer.context.end(), passage.chunks.begin(), passage.chunks.end());
+}
+
 void say_not_found(Asking& asking, const QueryPlan& plan, Answer& answer) {
   answer.found = false;
   answer.text = not_found_text(plan.question);
@@ -17,37 +23,58 @@ void say_not_found(Asking& asking, const QueryPlan& plan, Answer& answer) {
 }
 
 // Until what is a reply kept from the person? Nothing that was shown is ever taken back.
-enum class Hold {
-  kNot,
-  kFirstSentence,  // it is judged; when nothing supports it, the reply is rejected
-  kSupported,      // a sentence is supported; when none is, the reply is rejected
+struct Hold {
+  bool first_sentence = false;  // it is judged; when nothing supports it, the reply is rejected at once
+  bool supported = false;       // a sentence is supported; when none is, the reply is rejected
+  // A sentence is supported by one that holds as many of the question's words as any of the passages; when
+  // none is, the reply is rejected.
+  bool closest = false;
 };
 
 class HeldText {
  public:
-  explicit HeldText(Hold hold) : hold_(hold) {}
+  HeldText(Hold hold, double most_asked) : hold_(hold), most_asked_(most_asked) {}
 
   // What may be shown now.
   std::string feed(std::string_view text, const CitedText& cited) {
     held_ += text;
-    if (hold_ == Hold::kSupported && cited.citations().empty()) return {};
-    if (hold_ == Hold::kFirstSentence && cited.n_judged() == 0 && held_.size() < kMaxHeldBytes) return {};
-    return finish(cited);
+    if (hold_.first_sentence) {
+      if (cited.n_judged() == 0 && held_.size() < kMaxHeldBytes) return {};
+      judge_first_sentence(cited);
+    }
+    if (rejected_ || !may_be_shown(cited)) return {};
+    hold_ = {};
+    return std::move(held_);
   }
   // The rest, when the reply is complete.
   std::string finish(const CitedText& cited) {
-    rejected_ |= hold_ != Hold::kNot && cited.citations().empty();
+    if (hold_.first_sentence) judge_first_sentence(cited);
+    rejected_ |= !may_be_shown(cited);
     if (rejected_) return {};
-    hold_ = Hold::kNot;
     return std::move(held_);
   }
+  // All of it, rejected or not.
+  std::string take() { return std::move(held_); }
   bool rejected() const { return rejected_; }
+  // Because of its first sentence.
+  bool rejected_at_once() const { return at_once_; }
 
  private:
   static constexpr size_t kMaxHeldBytes = 600;
 
+  void judge_first_sentence(const CitedText& cited) {
+    at_once_ = cited.citations().empty();
+    rejected_ |= at_once_;
+    hold_.first_sentence = false;
+  }
+  bool may_be_shown(const CitedText& cited) const {
+    if ((hold_.supported || hold_.closest) && cited.citations().empty()) return false;
+    return !hold_.closest || cited.most_asked() >= most_asked_;
+  }
+
   Hold hold_;
-  bool rejected_ = false;
+  double most_asked_;
+  bool rejected_ = false, at_once_ = false;
   std::string held_;
 };
 
@@ -60,13 +87,13 @@ class Writer {
         context_(context),
         support_(context.passages, plan.question, plan.all_keywords(),
                  asking.documents.guess_language(plan.question) != "de"),
-        held_(hold),
+        held_(hold, support_.most_asked()),
         cited_(context.passages, support_, plan.question,
                [this](std::string_view text) { return emit(text); }) {}
 
   // The model's reply. False: it was rejected, or says that the documents do not answer; nothing was shown.
   bool ask(int max_answer_tokens) {
-    LmRequest request = answer_request(render_passages(context_.passages), plan_);
+    LmRequest request = answer_request(render_passages(context_.shown()), plan_);
     request.max_new_tokens = max_answer_tokens;
     request.seed = asking_.request.seed;
     if (context_.comes_again) {
@@ -97,11 +124,20 @@ class Writer {
     return true;
   }
 
+  // A complete reply that was rejected and is shown all the same: there is no better one.
+  void show_rejected() { show(held_.take()); }
+
   bool says_not_found() const { return says_not_found_; }
-  AnswerCut cut() const { return cut_; }
+  bool rejected_at_once() const { return held_.rejected_at_once(); }
+  std::vector<std::string> quotes() const {
+    std::vector<std::string> out;
+    for (const Citation& citation : cited_.citations()) out.push_back(citation.quote);
+    return out;
+  }
   const std::string& text() const { return cited_.text(); }
 
   void fill(Answer& answer) {
+    give_context(context_, answer);
     answer.text = cited_.text();
     answer.cut = cut_;
     answer.citations = cited_.citations();
@@ -149,14 +185,14 @@ class Writer {
   AnswerCut cut_ = AnswerCut::kNone;
 };
 
-// A reply that nothing supports is given a second chance where the level is ours to choose: the model answers
-// from the few sentences that answer the question best.
+// A reply that nothing supports, or that seems to rest on the wrong sentence, is given a second chance where
+// the level is ours to choose: the model answers from the few sentences that answer the question best.
 bool answer_closely(Asking& asking, const QueryPlan& plan, const FilledContext& context,
-                    int max_answer_tokens, Answer& answer) {
+                    const std::vector<std::string>& cited, int max_answer_tokens, Answer& answer) {
   if (asking.out_of_time()) return false;
-  const std::optional<FilledContext> closer = read_closely(asking, plan, context);
+  const std::optional<FilledContext> closer = read_closely(asking, plan, context, cited);
   if (!closer) return false;
-  Writer second(asking, plan, *closer, Hold::kSupported);
+  Writer second(asking, plan, *closer, {.supported = true});
   if (!second.ask(max_answer_tokens)) return false;
   second.fill(answer);
   return true;
@@ -166,8 +202,7 @@ bool answer_closely(Asking& asking, const QueryPlan& plan, const FilledContext& 
 
 void write_answer(Asking& asking, const QueryPlan& plan, const FilledContext& context, int max_answer_tokens,
                   std::optional<double> likely, Answer& answer) {
-  for (const EvidencePassage& passage : context.passages)
-    answer.context.insert(answer.context.end(), passage.chunks.begin(), passage.chunks.end());
+  give_context(context, answer);
   answer.passages_left_out = context.left_out;
   if (context.passages.empty()) {
     asking.tracer.add("answer", "no passage was found: the model is not asked");
@@ -178,20 +213,19 @@ void write_answer(Asking& asking, const QueryPlan& plan, const FilledContext& co
   const bool unlikely = likely.value_or(1) < profile.judge.support_below;
   const bool second_chance = profile.reads_closely && asking.request.level == Level::kAuto &&
                              plan.known.empty() && plan.instruction.empty();
-  Writer first(asking, plan, context,
-               unlikely        ? Hold::kFirstSentence
-               : second_chance ? Hold::kSupported
-                               : Hold::kNot);
+  Writer first(asking, plan, context, {.first_sentence = unlikely, .closest = second_chance});
   if (first.ask(max_answer_tokens)) return first.fill(answer);
-  if (!first.says_not_found())
-    asking.tracer.add("rejected", "no passage supports what the model began to say",
+  const std::vector<std::string> cited = first.says_not_found() ? std::vector<std::string>{} : first.quotes();
+  if (!first.says_not_found()) {
+    asking.tracer.add("rejected",
+                      cited.empty() ? "no passage supports what the model began to say"
+                                    : "other sentences hold more of the question's words than those cited",
                       {{"text", first.text()}});
-  if (second_chance && answer_closely(asking, plan, context, max_answer_tokens, answer)) return;
-  if (unlikely || first.says_not_found()) return say_not_found(asking, plan, answer);
-  Writer as_it_was(asking, plan, context, Hold::kNot);
-  as_it_was.finish(first.text());
-  as_it_was.fill(answer);
-  answer.cut = first.cut();
+  }
+  if (second_chance && answer_closely(asking, plan, context, cited, max_answer_tokens, answer)) return;
+  if (first.says_not_found() || first.rejected_at_once()) return say_not_found(asking, plan, answer);
+  first.show_rejected();
+  first.fill(answer);
 }
 
 }  // namespace lectern

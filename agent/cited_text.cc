@@ -362,6 +362,7 @@ void CitedText::add_citation(const SupportMatch& match) {
   const SourcePassage& chunk =
       (*evidence_)[static_cast<size_t>(match.passage)].chunks[static_cast<size_t>(match.chunk)];
   const uint64_t begin = chunk.begin + match.sentence.begin;
+  most_asked_ = std::max(most_asked_, match.asked);
   auto known = std::find_if(citations_.begin(), citations_.end(), [&](const Citation& c) {
     return c.passage.document_id == chunk.document_id && c.quote_begin == begin;
   });

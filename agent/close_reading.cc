@@ -1,6 +1,7 @@
 #include "agent/close_reading.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -13,16 +14,19 @@ namespace {
 constexpr size_t kMaxCompared = 16;  // sentences scored by the model: those with most of the question's words
 constexpr size_t kMaxChosen = 2;
 // Nats per token that the best sentence must make the question likelier than a passage that says nothing
-// does.
+// does, and than a sentence that is cited does (docs/evaluation.md, "A second chance at level auto").
 constexpr double kPasses = 2.0;
+constexpr double kPassesCited = 0.2;
 
 struct Sentence {
   size_t passage = 0;
   TextRange range;      // of the passage's text
   size_t n_shared = 0;  // terms of the question
+  bool cited = false;
 };
 
-std::vector<Sentence> sentences_of(const FilledContext& context, const QueryPlan& plan) {
+std::vector<Sentence> sentences_of(const FilledContext& context, const QueryPlan& plan,
+                                   const std::vector<std::string>& cited) {
   std::set<std::string> wanted;
   for (const SupportTerm& term : support_terms(plan.question)) wanted.insert(term.text);
   for (const std::string& keyword : plan.all_keywords())
@@ -34,7 +38,8 @@ std::vector<Sentence> sentences_of(const FilledContext& context, const QueryPlan
       std::set<std::string> shared;
       for (const SupportTerm& term : support_terms(range.of(text)))
         if (wanted.contains(term.text)) shared.insert(term.text);
-      out.push_back({i, range, shared.size()});
+      const bool is_cited = std::find(cited.begin(), cited.end(), range.of(text)) != cited.end();
+      out.push_back({i, range, shared.size(), is_cited});
     }
   }
   return out;
@@ -48,6 +53,16 @@ std::vector<size_t> first_by(size_t size, size_t n, const Better& better) {
   std::stable_sort(order.begin(), order.end(), better);
   if (order.size() > n) order.resize(n);
   return order;
+}
+
+// Of the cited among those compared; infinity when none is: it was not found among the sentences again.
+double best_cited(const std::vector<Sentence>& sentences, const std::vector<size_t>& compared,
+                  const std::vector<double>& scores) {
+  std::optional<double> best;
+  for (size_t i = 0; i < compared.size(); ++i) {
+    if (sentences[compared[i]].cited) best = std::max(best.value_or(scores[i]), scores[i]);
+  }
+  return best.value_or(std::numeric_limits<double>::infinity());
 }
 
 // The passages with only the sentences that are kept, "…" where one is left out.
@@ -72,11 +87,12 @@ std::vector<EvidencePassage> only_kept(const FilledContext& context, const std::
 
 }  // namespace
 
-std::optional<FilledContext> read_closely(Asking& asking, const QueryPlan& plan,
-                                          const FilledContext& context) {
+std::optional<FilledContext> read_closely(Asking& asking, const QueryPlan& plan, const FilledContext& context,
+                                          const std::vector<std::string>& cited) {
   const Stopwatch watch;
-  const std::vector<Sentence> sentences = sentences_of(context, plan);
+  const std::vector<Sentence> sentences = sentences_of(context, plan, cited);
   const std::vector<size_t> compared = first_by(sentences.size(), kMaxCompared, [&](size_t a, size_t b) {
+    if (sentences[a].cited != sentences[b].cited) return sentences[a].cited;
     return sentences[a].n_shared > sentences[b].n_shared;
   });
   if (compared.empty()) return std::nullopt;
@@ -87,27 +103,32 @@ std::optional<FilledContext> read_closely(Asking& asking, const QueryPlan& plan,
     alone.back().text = std::string(sentences[i].range.of(passage.text));
   }
   std::vector<double> scores;
-  double blank = 0;
+  double compared_with = 0;
   try {
     ChunkJudge judge(asking.helper, plan.question);
     scores = judge.scores(alone, asking.cancel);
-    blank = judge.blank_score(asking.cancel);
+    compared_with =
+        cited.empty() ? judge.blank_score(asking.cancel) : best_cited(sentences, compared, scores);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kCancelled) throw;
     return std::nullopt;
   }
   const std::vector<size_t> chosen =
       first_by(compared.size(), kMaxChosen, [&](size_t a, size_t b) { return scores[a] > scores[b]; });
-  const double above = scores[chosen.front()] - blank;
+  const double above = scores[chosen.front()] - compared_with;
+  const bool passes = above >= (cited.empty() ? kPasses : kPassesCited);
   const std::string& best = alone[chosen.front()].text;
   TraceStep step;
   step.kind = "close_reading";
   step.detail = std::to_string(compared.size()) + " of " + std::to_string(sentences.size()) +
-                " sentences compared: " + (above < kPasses ? "none answers the question" : best);
+                " sentences compared: " +
+                (passes          ? best
+                 : cited.empty() ? "none answers the question"
+                                 : "none answers the question better than what is cited");
   step.data = {{"above", above}, {"best", best}};
   step.seconds = watch.seconds();
   asking.tracer.add(std::move(step));
-  if (above < kPasses) return std::nullopt;
+  if (!passes) return std::nullopt;
 
   std::vector<bool> kept(sentences.size());
   for (const size_t place : chosen) {
@@ -118,6 +139,7 @@ std::optional<FilledContext> read_closely(Asking& asking, const QueryPlan& plan,
   }
   FilledContext closer = context;
   closer.passages = only_kept(context, sentences, kept);
+  closer.n_unread = 0;
   closer.tokens = asking.model.count_tokens(render_passages(closer.passages));
   return closer;
 }

@@ -52,6 +52,13 @@ std::vector<SourcePassage> first_of_each(std::vector<SourcePassage> ranked, size
   return ranked;
 }
 
+void add_unread(std::vector<SourcePassage> chunks, FilledContext& context) {
+  std::vector<EvidencePassage> unread = merge_neighbours(std::move(chunks));
+  leave_out_orders(unread);
+  context.n_unread += unread.size();
+  for (EvidencePassage& passage : unread) context.passages.push_back(std::move(passage));
+}
+
 FilledContext fill_context(const std::vector<SourcePassage>& ranked, const LanguageModel& model,
                            int max_tokens) {
   // First by the cost of each chunk alone, then exactly: the rendered whole decides.

@@ -77,7 +77,7 @@ std::vector<EvidencePassage> merge_neighbours(std::vector<SourcePassage> chunks)
   return passages;
 }
 
-std::string render_passages(const std::vector<EvidencePassage>& passages) {
+std::string render_passages(std::span<const EvidencePassage> passages) {
   std::string out;
   for (size_t i = 0; i < passages.size(); ++i) {
     if (i > 0) out += '\n';

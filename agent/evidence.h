@@ -2,6 +2,7 @@
 // under one label, within a budget counted in the model's own tokens. Plain data and pure functions.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,6 @@ std::vector<EvidencePassage> merge_neighbours(std::vector<SourcePassage> chunks)
 // "[1] Title > Heading\ntext" (or "[1] text" for Label::kNumber), a blank line between passages: the label is
 // what the answer cites. A passage cannot pass for another one: a line of its text that looks like a label is
 // indented. Stray blanks and invisible characters are left out (readable_text.h).
-std::string render_passages(const std::vector<EvidencePassage>& passages);
+std::string render_passages(std::span<const EvidencePassage> passages);
 
 }  // namespace lectern

@@ -16,6 +16,7 @@ struct EvidenceJudge {
 struct ModelProfile {
   double below_billions;  // parameters; the first row that fits is used
   int chunks;             // at most, however large the budget
+  double chunk_share;     // of those, only what is worth this share of the best one (retrieve.h)
   int fit_tokens;         // level 0 below this; also what is read at once of whole documents
   int whole_tokens;       // read of whole documents unless a budget says more: minutes on two cores
   EvidenceJudge judge;

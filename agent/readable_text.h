@@ -8,8 +8,9 @@
 namespace lectern {
 
 // Without invisible characters (byte order marks, zero-width blanks, soft hyphens), and in lines of running
-// Chinese or Japanese without blanks between its characters. Lines without a punctuation mark of these scripts
-// keep theirs: in tables, lists and headings blanks part what belongs apart. Any bytes; linear; thread-safe.
+// Chinese or Japanese without blanks between its characters. Lines without a punctuation mark of these
+// scripts keep theirs: in tables, lists and headings blanks part what belongs apart. Any bytes; linear;
+// thread-safe.
 std::string readable(std::string_view text);
 
 }  // namespace lectern

@@ -1,6 +1,7 @@
 #include "agent/retrieve.h"
 
 #include <algorithm>
+#include <set>
 
 #include "agent/languages.h"
 #include "agent/model_profile.h"
@@ -28,6 +29,15 @@ double words_found(const std::string& question, const std::vector<SourcePassage>
     return std::binary_search(held.begin(), held.end(), term.text);
   });
   return static_cast<double>(n) / static_cast<double>(asked.size());
+}
+
+// All words of a title stand in the question.
+bool names(const std::string& question, const std::string& title) {
+  const std::vector<SupportTerm> asked = support_terms(question), words = support_terms(title);
+  return !words.empty() && std::all_of(words.begin(), words.end(), [&](const SupportTerm& word) {
+    return std::any_of(asked.begin(), asked.end(),
+                       [&](const SupportTerm& term) { return term.text == word.text; });
+  });
 }
 
 Json describe_hits(const std::vector<SourcePassage>& hits) {
@@ -62,6 +72,26 @@ std::vector<std::string> wanted_languages(Asking& asking, const QueryPlan& plan,
 int wanted_passages(const Asking& asking) {
   const int asked = asking.request.max_passages;
   return std::min(asked > 0 ? asked : profile_of(asking.model).chunks, kMaxRanked);
+}
+
+std::vector<SourcePassage> take_lesser(Asking& asking, const QueryPlan& plan,
+                                       std::vector<SourcePassage>& ranked) {
+  std::vector<SourcePassage> kept, lesser;
+  const bool all = asking.request.max_passages > 0 || !plan.keywords.empty();
+  const double share = all ? 0 : profile_of(asking.model).chunk_share;
+  double best = 0;
+  for (const SourcePassage& chunk : ranked) best = std::max(best, chunk.score);
+  std::set<int64_t> documents;
+  for (SourcePassage& chunk : ranked) {
+    const bool first = documents.insert(chunk.document_id).second;
+    const bool named = first && names(plan.question, chunk.title);
+    (chunk.score >= share * best || named ? kept : lesser).push_back(std::move(chunk));
+  }
+  ranked = std::move(kept);
+  if (!lesser.empty())
+    asking.tracer.add("set_aside",
+                      std::to_string(lesser.size()) + " chunks are worth too little beside the best");
+  return lesser;
 }
 
 std::vector<SourcePassage> search(Asking& asking, const QueryPlan& plan, int limit) {

@@ -47,7 +47,7 @@ bool in_documents_language(Asking& asking, const std::string& question) {
 // so that what both begin with is read once and kept.
 double ask_model(Asking& asking, const QueryPlan& plan, const FilledContext& context) {
   const bool chinese = prompt_language(plan.question) == "zh";
-  const std::string passages = render_passages(context.passages);
+  const std::string passages = render_passages(context.shown());
   const std::array requests = {sufficiency_request(passages, plan), answer_request(passages, plan)};
   try {
     const double yes = asking.model.score(requests, chinese ? "是" : "Yes", asking.cancel).at(0);

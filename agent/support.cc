@@ -86,14 +86,14 @@ SupportIndex::SupportIndex(const std::vector<EvidencePassage>& evidence, std::st
   }
   sort_unique(foreign);
   for (Sentence& sentence : sentences_) {
-    sentence.question_share = shared(asked, sentence.terms);
     sentence.keyword_share = shared(foreign, sentence.terms);
+    sentence.where.asked = std::max(shared(asked, sentence.terms), sentence.keyword_share);
   }
 }
 
 void SupportIndex::add_sentence(int passage, int chunk, const SourcePassage& source, TextRange range) {
   Sentence sentence;
-  sentence.where = {passage, chunk, range, 0};
+  sentence.where = {passage, chunk, range, 0, 0};
   sentence.unspaced = mostly_unspaced(range.of(source.text));
   const auto add_terms = [&](std::string_view text) {
     for (SupportTerm& term : support_terms(text)) {
@@ -180,7 +180,7 @@ std::optional<SupportMatch> SupportIndex::best_of(size_t first, size_t last, con
   for (size_t i = first; i < last; ++i) {
     const double share = score(claim, sentences_[i]);
     if (share <= 0) continue;
-    const double value = share + 0.2 * sentences_[i].question_share;  // of equals, the one about the question
+    const double value = share + 0.2 * sentences_[i].where.asked;  // of equals, the one about the question
     if (best && value <= best_value) continue;
     best = sentences_[i].where;
     best->score = share;
@@ -193,6 +193,12 @@ std::optional<SupportMatch> SupportIndex::best_in(int passage, std::string_view 
   if (passage < 0 || passage + 1 >= static_cast<int>(first_sentence_.size())) return std::nullopt;
   const auto p = static_cast<size_t>(passage);
   return best_of(first_sentence_[p], first_sentence_[p + 1], analyse(claim));
+}
+
+double SupportIndex::most_asked() const {
+  double most = 0;
+  for (const Sentence& sentence : sentences_) most = std::max(most, sentence.where.asked);
+  return most;
 }
 
 std::optional<SupportMatch> SupportIndex::best(std::string_view claim) const {

@@ -20,6 +20,7 @@ struct SupportMatch {
   int chunk = 0;       // index into the passage's chunks
   TextRange sentence;  // bytes of the chunk's text
   double score = 0;    // share of the claim that the sentence holds, 0 to 1
+  double asked = 0;    // share of the question's words that it holds, 0 to 1; keywords count as words
 };
 
 class SupportIndex {
@@ -33,6 +34,9 @@ class SupportIndex {
   std::optional<SupportMatch> best_in(int passage, std::string_view claim) const;
   std::optional<SupportMatch> best(std::string_view claim) const;
 
+  // The largest SupportMatch::asked of all sentences.
+  double most_asked() const;
+
   // Enough for a citation to be attached to a claim that has none.
   static constexpr double kAttach = 0.5;
   // Enough for the model's own marker to stay.
@@ -43,7 +47,6 @@ class SupportIndex {
     SupportMatch where;
     std::vector<int> terms;  // ascending, unique
     bool unspaced = false;   // mostly Han, Kana or Thai
-    double question_share = 0;
     double keyword_share = 0;
   };
   struct ClaimTerm {

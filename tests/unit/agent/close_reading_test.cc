@@ -116,6 +116,43 @@ TEST_CASE("a reply with a supported sentence is shown whole and sentences are no
                      [](const LmRequest& request) { return request.purpose == "judge_question"; }));
 }
 
+// Supported, but not by the sentence with most of the question's words.
+constexpr const char* kMisread = "The harbour sold seventy barrels [2].";
+
+TEST_CASE("a reply that rests on another sentence than the closest is looked at again") {
+  const auto compares = [](const Asked& asked) {
+    return std::any_of(asked.model.scored.begin(), asked.model.scored.end(),
+                       [](const LmRequest& request) { return request.purpose == "judge_question"; });
+  };
+  SECTION("and replaced when that sentence makes the question likelier") {
+    Asked asked(0.5);
+    const Answer answer = asked.answer({kMisread, "After the raid ninety barrels were sold [1]."});
+    CHECK(answer.text == "After the raid ninety barrels were sold [1].");
+    REQUIRE(answer.citations.size() == 1);
+    CHECK(answer.citations[0].quote == kGoal);
+  }
+  SECTION("and stands as it was, with its citation, when it does not") {
+    Asked asked(0.1);
+    const Answer answer = asked.answer({kMisread});
+    CHECK(answer.text == "The harbour sold seventy barrels [1].");
+    REQUIRE(answer.citations.size() == 1);
+    CHECK(answer.citations[0].quote == "In another year the harbour sold seventy barrels.");
+    CHECK(compares(asked));
+  }
+  SECTION("and stands when the second reply is supported by nothing") {
+    Asked asked(0.5);
+    const Answer answer = asked.answer({kMisread, "It was 815 barrels."});
+    CHECK(answer.text == "The harbour sold seventy barrels [1].");
+    CHECK(answer.citations.size() == 1);
+  }
+  SECTION("but not when a later sentence rests on the closest") {
+    Asked asked(0.5);
+    const std::string reply = std::string(kMisread) + " After the raid ninety barrels were sold [1].";
+    CHECK(asked.answer({reply}).citations.size() == 2);
+    CHECK_FALSE(compares(asked));
+  }
+}
+
 TEST_CASE("a level that was asked for and a large model are not read again") {
   Asked asked(3);
   SECTION("level 1") {
