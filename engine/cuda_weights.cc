@@ -123,8 +123,13 @@ CudaWeights::CudaWeights(std::shared_ptr<const ModelFile> model, cudaStream_t st
 }
 
 void CudaWeights::round_to_e4m3(cudaStream_t stream) {
-  // The head stays as it is: its logits are the result.
-  const auto fits = [&](const CudaMatrix& m) { return m.rows % 16 == 0 && m.cols % 16 == 0 && &m != &head_; };
+  // The head stays as it is: its logits are the result. So do the routers of a mixture: they are small, and
+  // what they decide is not mended by what follows.
+  const auto stays = [&](const CudaMatrix& m) {
+    return &m == &head_ || std::any_of(layers_.begin(), layers_.end(),
+                                       [&](const CudaLayer& layer) { return &m == &layer.router; });
+  };
+  const auto fits = [&](const CudaMatrix& m) { return m.rows % 16 == 0 && m.cols % 16 == 0 && !stays(m); };
   const auto elements = [](const CudaMatrix& m) {
     return static_cast<size_t>(m.rows) * static_cast<size_t>(m.cols);
   };
