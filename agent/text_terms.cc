@@ -9,17 +9,19 @@ namespace lectern {
 namespace {
 
 // Function words of English, and the pairs of Chinese function characters, that say nothing about a claim.
-constexpr std::array<std::string_view, 108> kFunctionWords = {
-    "a",      "about", "after", "all",   "also",    "an",    "and",   "any",   "are",   "as",   "at",
-    "be",     "been",  "being", "but",   "by",      "can",   "could", "did",   "do",    "does", "doe",
-    "for",    "from",  "had",   "has",   "have",    "he",    "her",   "his",   "how",   "i",    "if",
-    "in",     "into",  "is",    "it",    "its",     "like",  "may",   "might", "more",  "most", "must",
-    "my",     "no",    "not",   "of",    "on",      "or",    "other", "our",   "out",   "over", "she",
-    "should", "so",    "some",  "such",  "than",    "that",  "the",   "their", "them",  "then", "there",
-    "these",  "they",  "this",  "those", "through", "to",    "too",   "under", "until", "up",   "us",
-    "was",    "we",    "were",  "what",  "when",    "where", "which", "while", "who",   "whom", "whose",
-    "why",    "will",  "with",  "would", "you",     "your",  "de",    "des",   "die",   "der",  "das",
-    "und",    "la",    "le",    "les",   "el",      "los",   "et",    "ein",   "eine"};
+constexpr std::array<std::string_view, 117> kFunctionWords = {
+    "a",       "about",   "after",   "all",    "also",    "an",     "and",   "any",   "are",       "as",
+    "at",      "be",      "been",    "being",  "but",     "by",     "can",   "could", "did",       "do",
+    "does",    "doe",     "for",     "from",   "had",     "has",    "have",  "he",    "her",       "his",
+    "how",     "i",       "if",      "in",     "into",    "is",     "it",    "its",   "like",      "may",
+    "might",   "more",    "most",    "must",   "my",      "no",     "not",   "of",    "on",        "or",
+    "other",   "our",     "out",     "over",   "she",     "should", "so",    "some",  "such",      "than",
+    "that",    "the",     "their",   "them",   "then",    "there",  "these", "they",  "this",      "those",
+    "through", "to",      "too",     "under",  "until",   "up",     "us",    "was",   "we",        "were",
+    "what",    "when",    "where",   "which",  "while",   "who",    "whom",  "whose", "why",       "will",
+    "with",    "would",   "you",     "your",   "de",      "des",    "die",   "der",   "das",       "und",
+    "la",      "le",      "les",     "el",     "los",     "et",     "ein",   "eine",  "according", "although",
+    "before",  "besides", "despite", "during", "however", "since",  "though"};
 constexpr std::u32string_view kHanFunction =
     U"的了是在和与有什么哪个些谁为多少几何怎样如吗呢其及被所之于上中下从到对以而且或但也都就这那它他她们不";
 constexpr std::array<std::string_view, 13> kNumberWords = {"zero", "one",    "two",   "three", "four",

@@ -87,4 +87,12 @@ TEST_CASE("nothing to compare is no match") {
   CHECK_FALSE(nothing.best("text"));
 }
 
+TEST_CASE("a preposition that begins the question and the claim is no unknown name") {
+  const auto passages =
+      evidence({"In 1520 Luther wrote three works: To the Nobility, On the Captivity and On Freedom."});
+  const SupportIndex index(
+      passages, "Besides To the Nobility and On the Captivity, what did Luther write in 1520?", {});
+  CHECK(index.best("Besides To the Nobility and On the Captivity, Luther wrote On Freedom in 1520."));
+}
+
 }  // namespace lectern
