@@ -2,7 +2,6 @@
 
 #include "agent/helper_call.h"
 #include "agent/languages.h"
-#include "agent/readable_text.h"
 #include "base/hash.h"
 
 namespace lectern {
@@ -23,7 +22,7 @@ std::string rendered(const SourcePassage& chunk) {
               : chunk.title + " > " + chunk.heading_path;
   }
   if (!out.empty()) out += '\n';
-  out += readable(chunk.text);
+  out += chunk.text;
   return fenced_passage(std::move(out));
 }
 

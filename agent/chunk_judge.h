@@ -22,7 +22,7 @@ enum class JudgeMethod {
 };
 
 // Changes whenever prompts or scores do: stored scores of another version are not used.
-inline constexpr int kJudgeVersion = 2;
+inline constexpr int kJudgeVersion = 1;
 
 class ChunkJudge {
  public:

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <map>
 
-#include "agent/readable_text.h"
-
 namespace lectern {
 namespace {
 
@@ -83,7 +81,7 @@ std::string render_passages(std::span<const EvidencePassage> passages) {
     if (i > 0) out += '\n';
     out += label(passages[i], i + 1);
     if (passages[i].label != EvidencePassage::Label::kNumber) out += '\n';
-    append_lines(readable(passages[i].text), out);
+    append_lines(passages[i].text, out);
   }
   while (!out.empty() && out.back() == '\n') out.pop_back();
   return out;

@@ -25,7 +25,7 @@ std::vector<EvidencePassage> merge_neighbours(std::vector<SourcePassage> chunks)
 
 // "[1] Title > Heading\ntext" (or "[1] text" for Label::kNumber), a blank line between passages: the label is
 // what the answer cites. A passage cannot pass for another one: a line of its text that looks like a label is
-// indented. Stray blanks and invisible characters are left out (readable_text.h).
+// indented.
 std::string render_passages(std::span<const EvidencePassage> passages);
 
 }  // namespace lectern

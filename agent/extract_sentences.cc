@@ -5,7 +5,6 @@
 
 #include "agent/chunk_judge.h"
 #include "agent/languages.h"
-#include "agent/readable_text.h"
 #include "agent/reply_json.h"
 
 namespace lectern {
@@ -18,7 +17,7 @@ constexpr int kMaxReplyTokens = 40;  // of four numbers of up to three digits
 std::string numbered(std::string_view text, const std::vector<TextRange>& sentences) {
   std::string out;
   for (size_t i = 0; i < sentences.size(); ++i) {
-    std::string line = readable(sentences[i].of(text));
+    std::string line(sentences[i].of(text));
     std::replace(line.begin(), line.end(), '\n', ' ');
     if (i > 0) out += '\n';
     out += "(" + std::to_string(i + 1) + ") " + line;

@@ -283,7 +283,7 @@ std::vector<SupportTerm> support_terms(std::string_view text) {
       has_digit |= digit;
       utf8::append(word, c);
     } else if (c == ' ' && !run.empty()) {
-      // "最 常见" is one run: typesetting sets blanks within words (readable_text.h).
+      // "最 常见" is one run: typesetting sets blanks within words.
     } else if (has_digit && (c == ',' || c == '.') && i + 1 < text.size() &&
                is_digit(static_cast<uint8_t>(text[i + 1]))) {
       if (c == '.') word.push_back('.');  // 1,250 is 1250; 3.5 stays

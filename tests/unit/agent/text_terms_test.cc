@@ -86,4 +86,8 @@ TEST_CASE("any bytes are analysed") {
   }
 }
 
+TEST_CASE("a blank within Chinese words parts no terms") {
+  CHECK(support_terms("最 常见 的课堂纪律") == support_terms("最常见的课堂纪律"));
+}
+
 }  // namespace lectern
