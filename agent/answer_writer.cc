@@ -26,8 +26,8 @@ void say_not_found(Asking& asking, const QueryPlan& plan, Answer& answer) {
 struct Hold {
   bool first_sentence = false;  // it is judged; when nothing supports it, the reply is rejected at once
   bool supported = false;       // a sentence is supported; when none is, the reply is rejected
-  // A sentence is supported by one that holds as many of the question's words as any of the passages; when
-  // none is, the reply is rejected.
+  // A sentence is supported by one that holds as many of the question's words as any of the passages, or the
+  // reply rests on so many that it is not one sentence misread; else it is rejected.
   bool closest = false;
 };
 
@@ -61,6 +61,7 @@ class HeldText {
 
  private:
   static constexpr size_t kMaxHeldBytes = 600;
+  static constexpr size_t kManyQuotes = 4;
 
   void judge_first_sentence(const CitedText& cited) {
     at_once_ = cited.citations().empty();
@@ -69,7 +70,7 @@ class HeldText {
   }
   bool may_be_shown(const CitedText& cited) const {
     if ((hold_.supported || hold_.closest) && cited.citations().empty()) return false;
-    return !hold_.closest || cited.most_asked() >= most_asked_;
+    return !hold_.closest || cited.most_asked() >= most_asked_ || cited.citations().size() >= kManyQuotes;
   }
 
   Hold hold_;

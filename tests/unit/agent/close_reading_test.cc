@@ -145,6 +145,13 @@ TEST_CASE("a reply that rests on another sentence than the closest is looked at 
     CHECK(answer.text == "The harbour sold seventy barrels [1].");
     CHECK(answer.citations.size() == 1);
   }
+  SECTION("but not when it rests on many sentences") {
+    Asked asked(0.5);
+    const std::string reply =
+        "Day 1 was fair [3]. Day 2 was fair [4]. Day 3 was fair [5]. Day 4 was fair [6].";
+    CHECK(asked.answer({reply}).citations.size() == 4);
+    CHECK_FALSE(compares(asked));
+  }
   SECTION("but not when a later sentence rests on the closest") {
     Asked asked(0.5);
     const std::string reply = std::string(kMisread) + " After the raid ninety barrels were sold [1].";
