@@ -125,6 +125,24 @@ TEST_CASE("eval qa answers and scores a small SQuAD file") {
   CHECK_THAT(refused.err, Catch::Contains("long.json: question tea-founder: "));
 }
 
+TEST_CASE("eval search finds more with keywords in the documents' language") {
+  if (!RealModel().is_there()) LECTERN_SKIP("no weights: lectern pull");
+  const Notes notes;
+  const fs::path squad = fs::path(LECTERN_SOURCE_DIR) / "examples" / "squad";
+  const auto recall = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"eval",        "search",
+                                          "--data",      (squad / "en.json").string(),
+                                          "--documents", (squad / "zh.json").string(),
+                                          "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const SubprocessResult result = notes.run(arguments);
+    INFO(result.err);
+    REQUIRE(result.exit_code == 0);
+    return parse_json(result.out, "scores")["recall@8"].get<double>();
+  };
+  CHECK(recall({"--keywords"}) > recall({}));
+}
+
 TEST_CASE("eval needle finds a pass key in a short text with either kind of KV cache") {
   if (!RealModel().is_there()) LECTERN_SKIP("no weights: lectern pull");
   const Notes notes;
@@ -151,6 +169,7 @@ TEST_CASE("the examples of ask and chat in the help work when pasted") {
   for (const std::vector<std::string>& command : {std::vector<std::string>{"ask"},
                                                   {"chat"},
                                                   {"eval", "qa"},
+                                                  {"eval", "search"},
                                                   {"eval", "perplexity"},
                                                   {"eval", "needle"},
                                                   {"eval", "ruler"}}) {
