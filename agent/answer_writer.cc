@@ -11,7 +11,7 @@ namespace lectern {
 namespace {
 
 void give_context(const FilledContext& context, Answer& answer) {
-  answer.context.clear();
+  answer.context.clear();  // of an earlier reply
   for (const EvidencePassage& passage : context.shown())
     answer.context.insert(answer.context.end(), passage.chunks.begin(), passage.chunks.end());
 }
@@ -79,7 +79,7 @@ class HeldText {
   std::string held_;
 };
 
-// One reply, or a text given as one, on its way through the checks to the person.
+// One reply on its way through the checks to the person.
 class Writer {
  public:
   Writer(Asking& asking, const QueryPlan& plan, const FilledContext& context, Hold hold)
@@ -116,15 +116,6 @@ class Writer {
     return finish(rest);
   }
 
-  bool finish(std::string_view rest) {
-    if (wanted_ && !held_.rejected()) cited_.feed(rest);
-    if (wanted_ && !held_.rejected()) cited_.finish();
-    const std::string held = held_.finish(cited_);
-    if (held_.rejected()) return false;
-    if (wanted_ && !held.empty()) show(held);
-    return true;
-  }
-
   // A complete reply that was rejected and is shown all the same: there is no better one.
   void show_rejected() { show(held_.take()); }
 
@@ -138,7 +129,6 @@ class Writer {
   const std::string& text() const { return cited_.text(); }
 
   void fill(Answer& answer) {
-    give_context(context_, answer);
     answer.text = cited_.text();
     answer.cut = cut_;
     answer.citations = cited_.citations();
@@ -159,6 +149,14 @@ class Writer {
   }
 
  private:
+  bool finish(std::string_view rest) {
+    if (wanted_ && !held_.rejected()) cited_.feed(rest);
+    if (wanted_ && !held_.rejected()) cited_.finish();
+    const std::string held = held_.finish(cited_);
+    if (held_.rejected()) return false;
+    if (wanted_ && !held.empty()) show(held);
+    return true;
+  }
   bool emit(std::string_view text) {
     const std::string released = held_.feed(text, cited_);
     return !held_.rejected() && (released.empty() || show(released));
@@ -195,6 +193,7 @@ bool answer_closely(Asking& asking, const QueryPlan& plan, const FilledContext& 
   if (!closer) return false;
   Writer second(asking, plan, *closer, {.supported = true});
   if (!second.ask(max_answer_tokens)) return false;
+  give_context(*closer, answer);
   second.fill(answer);
   return true;
 }

@@ -181,12 +181,8 @@ class RankEvaluation {
   }
 
   bool holds(const SourcePassage& chunk, const SquadQuestion& gold) const {
-    if (chunk.document_id != articles_[gold.article].id || chunk.begin >= gold.paragraph_end ||
-        chunk.end <= gold.paragraph_begin)
-      return false;
-    return std::any_of(gold.answers.begin(), gold.answers.end(), [&](const std::string& answer) {
-      return chunk.text.find(answer) != std::string::npos;
-    });
+    return chunk.document_id == articles_[gold.article].id &&
+           holds_answer(gold, chunk.begin, chunk.end, chunk.text);
   }
 
   const RankOptions& options_;

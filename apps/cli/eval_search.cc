@@ -138,12 +138,8 @@ class SearchEvaluation {
   }
 
   bool holds(const Found& passage, const SquadQuestion& gold) const {
-    if (passage.document_id != articles_[gold.article].id || passage.begin >= gold.paragraph_end ||
-        passage.end <= gold.paragraph_begin)
-      return false;
-    return std::any_of(gold.answers.begin(), gold.answers.end(), [&](const std::string& answer) {
-      return passage.text.find(answer) != std::string::npos;
-    });
+    return passage.document_id == articles_[gold.article].id &&
+           holds_answer(gold, passage.begin, passage.end, passage.text);
   }
 
   const SearchOptions& options_;

@@ -97,6 +97,12 @@ uint64_t next_random(uint64_t& state) {
 
 }  // namespace
 
+bool holds_answer(const SquadQuestion& question, uint64_t begin, uint64_t end, std::string_view text) {
+  if (begin >= question.paragraph_end || end <= question.paragraph_begin) return false;
+  return std::any_of(question.answers.begin(), question.answers.end(),
+                     [&](const std::string& answer) { return text.find(answer) != std::string_view::npos; });
+}
+
 SquadData read_squad(const std::filesystem::path& path) {
   return Reader(path).read();
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "retrieval/collection.h"
@@ -21,6 +22,10 @@ struct SquadQuestion {
   size_t article = 0;
   uint64_t paragraph_begin = 0, paragraph_end = 0;
 };
+
+// Whether bytes [begin, end) of the question's article, which read `text`, hold one of the answers where it
+// is asked: in its own paragraph.
+bool holds_answer(const SquadQuestion& question, uint64_t begin, uint64_t end, std::string_view text);
 
 struct SquadData {
   std::vector<Document> articles;  // the paragraphs of an article, a blank line between them

@@ -49,6 +49,10 @@ struct Asked {
     CHECK(streamed == answer.text);
     return answer;
   }
+  bool compares_sentences() const {
+    return std::any_of(model.scored.begin(), model.scored.end(),
+                       [](const LmRequest& call) { return call.purpose == "judge_question"; });
+  }
   std::vector<LmRequest> asked(const std::string& purpose) const {
     std::vector<LmRequest> out;
     std::copy_if(model.calls.begin(), model.calls.end(), std::back_inserter(out),
@@ -112,18 +116,13 @@ TEST_CASE("a reply with a supported sentence is shown whole and sentences are no
   const Answer answer = asked.answer({std::string(kWrong) + " After the raid ninety barrels were sold [1]."});
   CHECK(answer.citations.size() == 1);
   CHECK(answer.unsupported.size() == 1);
-  CHECK(std::none_of(asked.model.scored.begin(), asked.model.scored.end(),
-                     [](const LmRequest& request) { return request.purpose == "judge_question"; }));
+  CHECK_FALSE(asked.compares_sentences());
 }
 
 // Supported, but not by the sentence with most of the question's words.
 constexpr const char* kMisread = "The harbour sold seventy barrels [2].";
 
 TEST_CASE("a reply that rests on another sentence than the closest is looked at again") {
-  const auto compares = [](const Asked& asked) {
-    return std::any_of(asked.model.scored.begin(), asked.model.scored.end(),
-                       [](const LmRequest& request) { return request.purpose == "judge_question"; });
-  };
   SECTION("and replaced when that sentence makes the question likelier") {
     Asked asked(0.5);
     const Answer answer = asked.answer({kMisread, "After the raid ninety barrels were sold [1]."});
@@ -137,7 +136,7 @@ TEST_CASE("a reply that rests on another sentence than the closest is looked at 
     CHECK(answer.text == "The harbour sold seventy barrels [1].");
     REQUIRE(answer.citations.size() == 1);
     CHECK(answer.citations[0].quote == "In another year the harbour sold seventy barrels.");
-    CHECK(compares(asked));
+    CHECK(asked.compares_sentences());
   }
   SECTION("and stands when the second reply is supported by nothing") {
     Asked asked(0.5);
@@ -150,13 +149,13 @@ TEST_CASE("a reply that rests on another sentence than the closest is looked at 
     const std::string reply =
         "Day 1 was fair [3]. Day 2 was fair [4]. Day 3 was fair [5]. Day 4 was fair [6].";
     CHECK(asked.answer({reply}).citations.size() == 4);
-    CHECK_FALSE(compares(asked));
+    CHECK_FALSE(asked.compares_sentences());
   }
   SECTION("but not when a later sentence rests on the closest") {
     Asked asked(0.5);
     const std::string reply = std::string(kMisread) + " After the raid ninety barrels were sold [1].";
     CHECK(asked.answer({reply}).citations.size() == 2);
-    CHECK_FALSE(compares(asked));
+    CHECK_FALSE(asked.compares_sentences());
   }
 }
 
