@@ -7,8 +7,8 @@ namespace lectern {
 namespace {
 
 constexpr std::array<ModelProfile, 3> kProfiles = {{
-    {1.0, 4, 0.6, 1024, 24'000, {0, 0.3, 0.9}, false, true},
-    {4.0, 4, 0.6, 1536, 16'000, {0.5, 0.3, 0.9}, false, true},
+    {1.0, 4, 0.75, 1024, 24'000, {0, 0.3, 0.9}, false, true},
+    {4.0, 4, 0.75, 1536, 16'000, {0.5, 0.3, 0.9}, false, true},
     {std::numeric_limits<double>::infinity(), 64, 0, 8192, 32'000, {}, true, false},
 }};
 
