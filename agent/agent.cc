@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kMaxHistoryTokens = 768;
 // Chunks that are read one by one when retrieval found too little and nobody set a budget.
-constexpr int kMaxEscalatedChunks = 64;
+constexpr int kMaxEscalatedChunks = 32;
 
 // A chat follow-up becomes a question of its own.
 QueryPlan understand(Asking& asking) {
