@@ -21,8 +21,8 @@ enum class JudgeMethod {
   kYesNo,  // log p(yes) - log p(no)
 };
 
-// Changes whenever prompts or scores do: stored scores of another version are not used.
-inline constexpr int kJudgeVersion = 1;
+// Goes up whenever prompts or scores change, and never back: stored scores of another version are not used.
+inline constexpr int kJudgeVersion = 3;
 
 class ChunkJudge {
  public:
