@@ -65,13 +65,18 @@ std::string question_of(const QueryPlan& plan) {
 }
 
 LmRequest request_with_rules(std::string purpose, std::string_view passages, const QueryPlan& plan,
-                             std::string_view rules) {
+                             std::string_view rules, std::string_view closest = {}) {
   const std::string question = question_of(plan);
+  const std::string_view language = prompt_language(plan.question);
+  std::string pointer;
+  if (!closest.empty()) {
+    pointer = render_prompt(prompt_text(language, "closest"), {{"sentence", fenced(closest)}}) + "\n\n";
+  }
   LmRequest request;
   request.purpose = std::move(purpose);
-  request.messages = to_messages(
-      render_prompt_turns(prompt_text(prompt_language(plan.question), "answer"),
-                          {{"passages", fenced(passages)}, {"question", question}, {"rules", rules}}));
+  request.messages = to_messages(render_prompt_turns(
+      prompt_text(language, "answer"),
+      {{"passages", fenced(passages)}, {"closest", pointer}, {"question", question}, {"rules", rules}}));
   return request;
 }
 
@@ -89,8 +94,8 @@ std::string fenced(std::string_view passages) {
   return out;
 }
 
-LmRequest answer_request(std::string_view passages, const QueryPlan& plan) {
-  return request_with_rules("answer", passages, plan, rules_for(plan));
+LmRequest answer_request(std::string_view passages, const QueryPlan& plan, std::string_view closest) {
+  return request_with_rules("answer", passages, plan, rules_for(plan), closest);
 }
 
 size_t passages_end(const LmRequest& request) {
@@ -107,6 +112,11 @@ std::string how_to_answer(WholeTask task, std::string_view question) {
 LmRequest sufficiency_request(std::string_view passages, const QueryPlan& plan) {
   return request_with_rules("sufficiency", passages, plan,
                             prompt_text(prompt_language(plan.question), "sufficiency_rules"));
+}
+
+LmRequest reply_judgement_request(std::string_view passages, const QueryPlan& plan, std::string_view reply) {
+  const std::string_view rules = prompt_text(prompt_language(plan.question), "judge_reply_rules");
+  return request_with_rules("judge_reply", passages, plan, render_prompt(rules, {{"reply", fenced(reply)}}));
 }
 
 std::string not_found_text(std::string_view question) {

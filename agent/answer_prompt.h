@@ -11,9 +11,10 @@
 
 namespace lectern {
 
-// Passages (as render_passages gives them) inside a fence, then the question with what is known already, then
+// Passages (as render_passages gives them) inside a fence, then the sentence of them that comes closest to
+// the question, unless it is empty (closest_sentence.h), then the question with what is known already, then
 // how to answer; in Chinese for a Chinese question.
-LmRequest answer_request(std::string_view passages, const QueryPlan& plan);
+LmRequest answer_request(std::string_view passages, const QueryPlan& plan, std::string_view closest = {});
 
 // Bytes of an answer request's last message up to where its passages end: what is the same for every
 // question.
@@ -28,6 +29,9 @@ std::string fenced(std::string_view passages);
 // The same beginning, then the question whether the passages hold the answer, to be scored: Yes or No (是,
 // 否).
 LmRequest sufficiency_request(std::string_view passages, const QueryPlan& plan);
+
+// The same beginning, then the question whether `reply` answers it, to be scored as well.
+LmRequest reply_judgement_request(std::string_view passages, const QueryPlan& plan, std::string_view reply);
 
 // "Not in these documents." in the language of the question.
 std::string not_found_text(std::string_view question);

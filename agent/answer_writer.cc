@@ -2,7 +2,8 @@
 
 #include "agent/answer_prompt.h"
 #include "agent/cited_text.h"
-#include "agent/close_reading.h"
+#include "agent/closest_sentence.h"
+#include "agent/likelier_reply.h"
 #include "agent/loop_gate.h"
 #include "agent/model_profile.h"
 #include "agent/support.h"
@@ -22,18 +23,15 @@ void say_not_found(Asking& asking, const QueryPlan& plan, Answer& answer) {
   if (asking.events.on_text) asking.events.on_text(answer.text);
 }
 
-// Until what is a reply kept from the person? Nothing that was shown is ever taken back.
+// How long is a reply kept from the person? Nothing that was shown is ever taken back.
 struct Hold {
-  bool first_sentence = false;  // it is judged; when nothing supports it, the reply is rejected at once
-  bool supported = false;       // a sentence is supported; when none is, the reply is rejected
-  // A sentence is supported by one that holds as many of the question's words as any of the passages, or the
-  // reply rests on so many that it is not one sentence misread; else it is rejected.
-  bool closest = false;
+  bool first_sentence = false;  // until it is judged; when nothing supports it, the reply is rejected
+  bool whole = false;           // until Writer::show_held()
 };
 
 class HeldText {
  public:
-  HeldText(Hold hold, double most_asked) : hold_(hold), most_asked_(most_asked) {}
+  explicit HeldText(Hold hold) : hold_(hold) {}
 
   // What may be shown now.
   std::string feed(std::string_view text, const CitedText& cited) {
@@ -42,40 +40,27 @@ class HeldText {
       if (cited.n_judged() == 0 && held_.size() < kMaxHeldBytes) return {};
       judge_first_sentence(cited);
     }
-    if (rejected_ || !may_be_shown(cited)) return {};
-    hold_ = {};
-    return std::move(held_);
+    return rejected_ || hold_.whole ? std::string() : take();
   }
   // The rest, when the reply is complete.
   std::string finish(const CitedText& cited) {
     if (hold_.first_sentence) judge_first_sentence(cited);
-    rejected_ |= !may_be_shown(cited);
-    if (rejected_) return {};
-    return std::move(held_);
+    return rejected_ || hold_.whole ? std::string() : take();
   }
-  // All of it, rejected or not.
+  // All that is held.
   std::string take() { return std::move(held_); }
   bool rejected() const { return rejected_; }
-  // Because of its first sentence.
-  bool rejected_at_once() const { return at_once_; }
 
  private:
   static constexpr size_t kMaxHeldBytes = 600;
-  static constexpr size_t kManyQuotes = 4;
 
   void judge_first_sentence(const CitedText& cited) {
-    at_once_ = cited.citations().empty();
-    rejected_ |= at_once_;
+    rejected_ = cited.citations().empty();
     hold_.first_sentence = false;
-  }
-  bool may_be_shown(const CitedText& cited) const {
-    if ((hold_.supported || hold_.closest) && cited.citations().empty()) return false;
-    return !hold_.closest || cited.most_asked() >= most_asked_ || cited.citations().size() >= kManyQuotes;
   }
 
   Hold hold_;
-  double most_asked_;
-  bool rejected_ = false, at_once_ = false;
+  bool rejected_ = false;
   std::string held_;
 };
 
@@ -88,14 +73,18 @@ class Writer {
         context_(context),
         support_(context.passages, plan.question, plan.all_keywords(),
                  asking.documents.guess_language(plan.question) != "de"),
-        held_(hold, support_.most_asked()),
+        held_(hold),
         cited_(context.passages, support_, plan.question,
                [this](std::string_view text) { return emit(text); }) {}
 
-  // The model's reply. False: it was rejected, or says that the documents do not answer; nothing was shown.
-  bool ask(int max_answer_tokens) {
-    LmRequest request = answer_request(render_passages(context_.shown()), plan_);
+  // The model's reply, pointed to the sentence `closest` unless that is empty. False: it was rejected, or
+  // says that the documents do not answer; nothing was shown.
+  bool ask(int max_answer_tokens, const std::string& closest = {}) {
+    LmRequest request = answer_request(render_passages(context_.shown()), plan_, closest);
     request.max_new_tokens = max_answer_tokens;
+    if (!closest.empty() &&
+        asking_.model.count_tokens(request) + max_answer_tokens > asking_.model.context_tokens())
+      return ask(max_answer_tokens, "");
     request.seed = asking_.request.seed;
     if (context_.comes_again) {
       request.keep_bytes = passages_end(request);
@@ -109,24 +98,18 @@ class Writer {
     const LmReply reply = asking_.tracer.chat(asking_.model, request, on_text, asking_.cancel);
     if (loop.looping()) asking_.tracer.add("loop", "the reply began to go round in circles and was ended");
     cut_ = loop.looping() ? AnswerCut::kLoop : reply.truncated ? AnswerCut::kLimit : AnswerCut::kNone;
-    says_not_found_ = gate.not_found();
-    if (says_not_found_) return false;
+    if (gate.not_found()) return false;
     std::string rest = loop.feed(gate.finish());
     rest += loop.finish(reply.truncated);
-    return finish(rest);
+    return finish(rest) && !(wanted_ && cited_.text().empty());
   }
 
-  // A complete reply that was rejected and is shown all the same: there is no better one.
-  void show_rejected() { show(held_.take()); }
+  // A complete reply that was held whole.
+  void show_held() { show(held_.take()); }
 
-  bool says_not_found() const { return says_not_found_; }
-  bool rejected_at_once() const { return held_.rejected_at_once(); }
-  std::vector<std::string> quotes() const {
-    std::vector<std::string> out;
-    for (const Citation& citation : cited_.citations()) out.push_back(citation.quote);
-    return out;
-  }
-  const std::string& text() const { return cited_.text(); }
+  bool rejected() const { return held_.rejected(); }
+  bool supported() const { return !cited_.citations().empty(); }
+  std::string words() const { return cited_.words(); }
 
   void fill(Answer& answer) {
     answer.text = cited_.text();
@@ -153,7 +136,11 @@ class Writer {
     if (wanted_ && !held_.rejected()) cited_.feed(rest);
     if (wanted_ && !held_.rejected()) cited_.finish();
     const std::string held = held_.finish(cited_);
-    if (held_.rejected()) return false;
+    if (held_.rejected()) {
+      asking_.tracer.add("rejected", "no passage supports what the model began to say",
+                         {{"text", cited_.text()}});
+      return false;
+    }
     if (wanted_ && !held.empty()) show(held);
     return true;
   }
@@ -180,22 +167,27 @@ class Writer {
   HeldText held_;
   CitedText cited_;
   bool wanted_ = true;
-  bool says_not_found_ = false;
   AnswerCut cut_ = AnswerCut::kNone;
 };
 
-// A reply that nothing supports, or that seems to rest on the wrong sentence, is given a second chance where
-// the level is ours to choose: the model answers from the few sentences that answer the question best.
-bool answer_closely(Asking& asking, const QueryPlan& plan, const FilledContext& context,
-                    const std::vector<std::string>& cited, int max_answer_tokens, Answer& answer) {
-  if (asking.out_of_time()) return false;
-  const std::optional<FilledContext> closer = read_closely(asking, plan, context, cited);
-  if (!closer) return false;
-  Writer second(asking, plan, *closer, {.supported = true});
-  if (!second.ask(max_answer_tokens)) return false;
-  give_context(*closer, answer);
-  second.fill(answer);
-  return true;
+// Two replies, to the passages alone and pointed to their closest sentence, of which the better is shown.
+void write_better(Asking& asking, const QueryPlan& plan, const FilledContext& context, int max_answer_tokens,
+                  bool unlikely, const std::string& closest, Answer& answer) {
+  const Hold hold{.first_sentence = unlikely, .whole = true};
+  Writer plain(asking, plan, context, hold), pointed(asking, plan, context, hold);
+  const bool has_plain = plain.ask(max_answer_tokens);
+  const bool has_pointed = !asking.out_of_time() && pointed.ask(max_answer_tokens, closest);
+  bool takes_pointed = false;
+  if (has_pointed && has_plain && plain.supported() == pointed.supported()) {
+    const std::string a = plain.words(), b = pointed.words();
+    takes_pointed = a != b && prefers_pointed(asking, plan, context, a, b);
+  } else {
+    takes_pointed = has_pointed && pointed.supported();
+  }
+  if (!has_plain && !takes_pointed) return say_not_found(asking, plan, answer);
+  Writer& better = takes_pointed ? pointed : plain;
+  better.show_held();
+  better.fill(answer);
 }
 
 }  // namespace
@@ -211,21 +203,16 @@ void write_answer(Asking& asking, const QueryPlan& plan, const FilledContext& co
   const ModelProfile& profile = profile_of(asking.model);
   if (likely.value_or(1) < profile.judge.refuse_below) return say_not_found(asking, plan, answer);
   const bool unlikely = likely.value_or(1) < profile.judge.support_below;
-  const bool second_chance = profile.reads_closely && asking.request.level == Level::kAuto &&
-                             plan.known.empty() && plan.instruction.empty();
-  Writer first(asking, plan, context, {.first_sentence = unlikely, .closest = second_chance});
-  if (first.ask(max_answer_tokens)) return first.fill(answer);
-  const std::vector<std::string> cited = first.says_not_found() ? std::vector<std::string>{} : first.quotes();
-  if (!first.says_not_found()) {
-    asking.tracer.add("rejected",
-                      cited.empty() ? "no passage supports what the model began to say"
-                                    : "other sentences hold more of the question's words than those cited",
-                      {{"text", first.text()}});
+  const bool one_sentence_answers = plan.known.empty() && plan.instruction.empty();
+  if (profile.answers_twice && asking.request.level == Level::kAuto && one_sentence_answers &&
+      !asking.out_of_time()) {
+    const std::string closest = closest_sentence(asking, plan, context);
+    if (!closest.empty())
+      return write_better(asking, plan, context, max_answer_tokens, unlikely, closest, answer);
   }
-  if (second_chance && answer_closely(asking, plan, context, cited, max_answer_tokens, answer)) return;
-  if (first.says_not_found() || first.rejected_at_once()) return say_not_found(asking, plan, answer);
-  first.show_rejected();
-  first.fill(answer);
+  Writer writer(asking, plan, context, {.first_sentence = unlikely});
+  if (!writer.ask(max_answer_tokens)) return say_not_found(asking, plan, answer);
+  writer.fill(answer);
 }
 
 }  // namespace lectern

@@ -72,25 +72,27 @@ std::string_view closing_quotation(std::string_view text) {
   return {};
 }
 
-// Case folded, blanks to one and to none between characters of scripts without: how a quotation is compared
-// with the passages.
-std::string flatten(std::string_view text) {
-  std::string out;
-  bool blank = false, after_unspaced = false;
-  for (size_t i = 0; i < text.size();) {
-    const utf8::Decoded d = utf8::decode(text, i);
-    i += d.length;
-    if (d.code_point == ' ' || d.code_point == '\n' || d.code_point == '\t' || d.code_point == '\r') {
-      blank = true;
-      continue;
-    }
-    const bool unspaced = is_unspaced_script(d.code_point);
-    if (blank && !out.empty() && !(after_unspaced && unspaced)) out.push_back(' ');
-    utf8::append(out, fold_case(d.code_point));
-    after_unspaced = unspaced;
-    blank = false;
+// Not "The documents do not say it, but the toll was nine pence", which goes on with a claim.
+bool only_says_not_found(std::string_view words) {
+  if (!says_not_found(words)) return false;
+  for (const std::string_view turn : {", but ", "; but ", "however", "，但", "但是", "不过"}) {
+    const size_t at = words.find(turn);
+    if (at != std::string_view::npos && support_terms(words.substr(at + turn.size())).size() > 1)
+      return false;
   }
-  return out;
+  return true;
+}
+
+// The chunk with the lines of a part of it, where its lines are those of its text.
+SourcePassage with_lines_of(SourcePassage chunk, const TextRange& part) {
+  const auto lines_in = [&](size_t begin, size_t end) {
+    return static_cast<int>(std::count(chunk.text.begin() + static_cast<std::ptrdiff_t>(begin),
+                                       chunk.text.begin() + static_cast<std::ptrdiff_t>(end), '\n'));
+  };
+  if (chunk.last_line - chunk.first_line != lines_in(0, chunk.text.size())) return chunk;
+  chunk.first_line += lines_in(0, part.begin);
+  chunk.last_line = chunk.first_line + lines_in(part.begin, part.end);
+  return chunk;
 }
 
 std::string_view trim_end_marks(std::string_view text) {
@@ -313,7 +315,7 @@ void CitedText::cite_marked(const std::vector<int>& labels) {
   // What was said since the last marker; a marker right after another one speaks of the same words.
   std::string words = words_since(after_marker_);
   if (support_terms(words).empty()) words = words_since(claim_begin_);
-  if (says_not_found(words)) return;
+  if (only_says_not_found(words)) return;
   const bool answers = may_answer(words);
   const std::optional<SupportMatch> best = answers ? support_->best(words) : std::nullopt;
   for (const int label : labels) {
@@ -334,7 +336,7 @@ void CitedText::cite_marked(const std::vector<int>& labels) {
 void CitedText::cite_unmarked() {
   if (marked_ || in_code_) return;
   const std::string words = words_since(claim_begin_);
-  if (says_not_found(words) || !may_answer(words)) return;
+  if (only_says_not_found(words) || !may_answer(words)) return;
   const std::optional<SupportMatch> best = support_->best(words);
   if (!best || best->score < SupportIndex::kAttach) return;
   ++counts_.attached;
@@ -352,7 +354,7 @@ void CitedText::end_claim() {
   const bool code = claim.starts_with("`") && claim.ends_with("`");
   const bool says_something =
       claim.find_first_of("0123456789") != std::string::npos || support_terms(claim).size() > 1;
-  if (introduces_a_list || code || !says_something || says_not_found(claim)) return;
+  if (introduces_a_list || code || !says_something || only_says_not_found(claim)) return;
   unsupported_.push_back({begin, text_.size()});
   ++n_judged_;
 }
@@ -362,14 +364,13 @@ void CitedText::add_citation(const SupportMatch& match) {
   const SourcePassage& chunk =
       (*evidence_)[static_cast<size_t>(match.passage)].chunks[static_cast<size_t>(match.chunk)];
   const uint64_t begin = chunk.begin + match.sentence.begin;
-  most_asked_ = std::max(most_asked_, match.asked);
   auto known = std::find_if(citations_.begin(), citations_.end(), [&](const Citation& c) {
     return c.passage.document_id == chunk.document_id && c.quote_begin == begin;
   });
   if (known == citations_.end()) {
     Citation citation;
     citation.number = static_cast<int>(citations_.size()) + 1;
-    citation.passage = chunk;
+    citation.passage = with_lines_of(chunk, match.sentence);
     citation.quote = match.sentence.of(chunk.text);
     citation.quote_begin = begin;
     citation.quote_end = begin + citation.quote.size();

@@ -36,12 +36,11 @@ class CitedText {
   bool finish();
 
   const std::string& text() const { return text_; }
+  std::string words() const { return words_since(0); }  // the text without its markers
   const std::vector<Citation>& citations() const { return citations_; }
   // Sentences of text() that say something and that no passage supports, in order, without blanks around.
   const std::vector<TextRange>& unsupported() const { return unsupported_; }
   const Counts& counts() const { return counts_; }
-  // The largest SupportMatch::asked of the citations; 0 without any.
-  double most_asked() const { return most_asked_; }
   // Complete sentences so far that are cited or named unsupported.
   int n_judged() const { return n_judged_; }
 
@@ -84,7 +83,6 @@ class CitedText {
   std::vector<Citation> citations_;
   std::vector<TextRange> unsupported_;
   Counts counts_;
-  double most_asked_ = 0;
   int n_judged_ = 0;
 };
 

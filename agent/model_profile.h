@@ -21,7 +21,7 @@ struct ModelProfile {
   int whole_tokens;       // read of whole documents unless a budget says more: minutes on two cores
   EvidenceJudge judge;
   bool reads_long;     // documents that fit the window are better read at once than in spans (whole_text.h)
-  bool reads_closely;  // a reply that nothing supports is followed by a closer reading (close_reading.h)
+  bool answers_twice;  // at level auto, also pointed to the closest sentence (closest_sentence.h)
 };
 
 const ModelProfile& profile_of(const LanguageModel& model);

@@ -21,12 +21,6 @@ bool has_word(std::string_view padded, Words words) {
   });
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  return out;
-}
-
 // Every sign between words a blank, one at each end.
 std::string padded(std::string_view folded) {
   std::string out = " ";
@@ -73,9 +67,11 @@ bool english_order(std::string_view words) {
   if (opens({" answer every ", " answer each ", " answer any ", " answer all ", " whenever you are asked ",
              " reply only with ", " respond only with ", " from now on end ", " from now on answer "}))
     return true;
-  return has_word(words, {"you are now", "pretend that you are", "pretend you are", "you only ever say",
-                          "stay in character", "do not answer the user", "your answer must",
-                          "your reply must be", "your response must be", "output the string"});
+  return has_word(words,
+                  {"you are now", "pretend that you are", "pretend you are", "you only ever say",
+                   "stay in character", "do not answer the user", "your answer must", "your reply must be",
+                   "your response must be", "output the string", "the answer to every question",
+                   "the answer to all questions", "the answer to any question"});
 }
 
 bool chinese_order(std::string_view text) {
@@ -112,7 +108,7 @@ std::vector<TextRange> find_orders(std::string_view text) {
   std::vector<TextRange> orders;
   bool after_order = false;
   for (const TextRange range : split_sentences(text)) {
-    const std::string folded = lower(range.of(text));
+    const std::string folded = flatten(range.of(text));
     const std::string words = padded(folded);
     after_order = forges_a_turn(folded) || english_order(words) || chinese_order(folded) ||
                   (after_order && continues_order(words, folded));

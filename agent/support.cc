@@ -44,6 +44,11 @@ bool is_number(std::string_view term) {
   return term.find_first_of("0123456789") != std::string_view::npos;
 }
 
+size_t n_digits(std::string_view term) {
+  return static_cast<size_t>(
+      std::count_if(term.begin(), term.end(), [](char c) { return c >= '0' && c <= '9'; }));
+}
+
 // At most one letter more, less or other.
 bool nearly_equal(std::string_view a, std::string_view b) {
   if (a.size() > b.size()) std::swap(a, b);
@@ -100,11 +105,13 @@ void SupportIndex::add_sentence(int passage, int chunk, const SourcePassage& sou
       const auto [entry, added] = ids_.emplace(std::move(term.text), static_cast<int>(ids_.size()));
       if (added) n_sentences_with_.push_back(0);
       sentence.terms.push_back(entry->second);
+      if (is_number(entry->first)) sentence.numbers.push_back({entry->second, n_digits(entry->first), false});
     }
   };
   add_terms(range.of(source.text));
   if (sentence.terms.empty()) return;
-  add_terms(source.title);  // "He was born in 1856" speaks of the one the document is about
+  // "He was born in 1856" speaks of the one the document is about.
+  if (find_orders(source.title).empty()) add_terms(source.title);
   sort_unique(sentence.terms);
   for (const int id : sentence.terms) ++n_sentences_with_[static_cast<size_t>(id)];
   sentences_.push_back(std::move(sentence));
@@ -142,7 +149,7 @@ SupportIndex::Claim SupportIndex::analyse(std::string_view text) const {
     if (std::find(seen.begin(), seen.end(), term.text) != seen.end()) continue;
     seen.push_back(term.text);
     const auto found = ids_.find(term.text);
-    ClaimTerm entry{found == ids_.end() ? -1 : found->second, 1.0, term.strong};
+    ClaimTerm entry{found == ids_.end() ? -1 : found->second, 1.0, term.strong, is_number(term.text)};
     // Rare in the evidence, heavy: between 1 for a term of one sentence and about 0.15 for one of all.
     if (entry.id >= 0) {
       entry.weight = std::log(1 + n / n_sentences_with_[static_cast<size_t>(entry.id)]) / std::log(1 + n);
@@ -151,15 +158,54 @@ SupportIndex::Claim SupportIndex::analyse(std::string_view text) const {
     const bool asked = std::binary_search(question_terms_.begin(), question_terms_.end(), term.text);
     if (asked) entry.weight *= kQuestionWeight;
     // Chinese often writes a number in another way than the passage does: 10 or 十.
-    const bool telling = is_number(term.text) ? !claim.unspaced : term.strong && asked && capitals_are_names_;
+    const bool telling = entry.number ? !claim.unspaced : term.strong && asked && capitals_are_names_;
     if (entry.id < 0 && telling && !known(term.text)) claim.speaks_of_the_unknown = true;
+    if (entry.number) claim.numbers.push_back({entry.id, n_digits(term.text), asked});
     claim.weight += entry.weight;
     claim.terms.push_back(entry);
   }
   return claim;
 }
 
+bool SupportIndex::shares_only_numbers(const Claim& claim, const Sentence& sentence) {
+  constexpr int kFewWords = 1;                   // "It was 1802" has no other words to share
+  if (sentence.keyword_share > 0) return false;  // in another language it shares what was translated
+  int n_words = 0, n_shared = 0;
+  for (const ClaimTerm& term : claim.terms) {
+    if (term.number) continue;
+    ++n_words;
+    n_shared += term.id >= 0 && holds(sentence.terms, term.id);
+  }
+  return n_words > kFewWords && n_shared == 0;
+}
+
+// One in the place of a number of the claim (numbers of as many digits are likely of one kind: years, prices,
+// serial numbers), or none of those that the claim adds to the question.
+bool SupportIndex::has_other_numbers(const Claim& claim, const Sentence& sentence) {
+  // Another language, and Chinese itself, often writes a small number in another way.
+  const bool otherwise = claim.unspaced || sentence.unspaced || sentence.keyword_share > 0;
+  const size_t min_digits = otherwise ? 3 : 2;
+  const auto in_claim = [&](int id) {
+    return std::any_of(claim.numbers.begin(), claim.numbers.end(),
+                       [&](const Number& number) { return number.id == id; });
+  };
+  int n_new = 0, n_new_held = 0;
+  for (const Number& number : claim.numbers) {
+    if (number.digits < min_digits) continue;
+    const bool held = number.id >= 0 && holds(sentence.terms, number.id);
+    n_new += !number.asked;
+    n_new_held += !number.asked && held;
+    const bool replaced =
+        !held && std::any_of(sentence.numbers.begin(), sentence.numbers.end(), [&](const Number& other) {
+          return other.digits == number.digits && !in_claim(other.id);
+        });
+    if (replaced) return true;
+  }
+  return n_new > 0 && n_new_held == 0;
+}
+
 double SupportIndex::score(const Claim& claim, const Sentence& sentence) const {
+  if (has_other_numbers(claim, sentence)) return 0;
   double held = 0, held_strong = 0;
   for (const ClaimTerm& term : claim.terms) {
     if (term.id < 0 || !holds(sentence.terms, term.id)) continue;
@@ -167,7 +213,8 @@ double SupportIndex::score(const Claim& claim, const Sentence& sentence) const {
     if (term.strong) held_strong += term.weight;
   }
   const double overlap = held / claim.weight;
-  if (claim.unspaced == sentence.unspaced) return claim.speaks_of_the_unknown ? 0 : overlap;
+  if (claim.unspaced == sentence.unspaced)
+    return claim.speaks_of_the_unknown || shares_only_numbers(claim, sentence) ? 0 : overlap;
   // Written in another script: only names, numbers and translated keywords can meet.
   const double names = held_strong > 0 ? 0.4 + 0.2 * held_strong / claim.weight : 0;
   return std::max(overlap, std::min(1.0, names + 0.6 * sentence.keyword_share));
@@ -193,12 +240,6 @@ std::optional<SupportMatch> SupportIndex::best_in(int passage, std::string_view 
   if (passage < 0 || passage + 1 >= static_cast<int>(first_sentence_.size())) return std::nullopt;
   const auto p = static_cast<size_t>(passage);
   return best_of(first_sentence_[p], first_sentence_[p + 1], analyse(claim));
-}
-
-double SupportIndex::most_asked() const {
-  double most = 0;
-  for (const Sentence& sentence : sentences_) most = std::max(most, sentence.where.asked);
-  return most;
 }
 
 std::optional<SupportMatch> SupportIndex::best(std::string_view claim) const {

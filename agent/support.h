@@ -1,6 +1,9 @@
 // Which sentence of the evidence supports a claim: term overlap, where names and numbers weigh double and
 // words of the question little. A claim about somebody or some number that the whole evidence does not know
-// is supported by nothing: that is how small models answer questions to which the documents hold no answer.
+// is supported by nothing: that is how small models answer questions to which the documents hold no answer. A
+// sentence that shares only numbers with a claim does not support it, nor one that has another number in the
+// place of one of the claim's (another year, another serial number) or none of those that the claim adds to
+// the question.
 // Sentences that give orders (orders.h) support nothing. Nothing here asks a model. Const after construction.
 #pragma once
 
@@ -34,28 +37,33 @@ class SupportIndex {
   std::optional<SupportMatch> best_in(int passage, std::string_view claim) const;
   std::optional<SupportMatch> best(std::string_view claim) const;
 
-  // The largest SupportMatch::asked of all sentences.
-  double most_asked() const;
-
   // Enough for a citation to be attached to a claim that has none.
   static constexpr double kAttach = 0.5;
   // Enough for the model's own marker to stay.
   static constexpr double kKeep = 0.3;
 
  private:
+  struct Number {
+    int id;  // of its term; -1: nowhere in the evidence
+    size_t digits;
+    bool asked;  // the question has it
+  };
   struct Sentence {
     SupportMatch where;
     std::vector<int> terms;  // ascending, unique
-    bool unspaced = false;   // mostly Han, Kana or Thai
+    std::vector<Number> numbers;
+    bool unspaced = false;  // mostly Han, Kana or Thai
     double keyword_share = 0;
   };
   struct ClaimTerm {
     int id;  // -1: nowhere in the evidence
     double weight;
     bool strong;
+    bool number;
   };
   struct Claim {
     std::vector<ClaimTerm> terms;
+    std::vector<Number> numbers;
     double weight = 0;
     bool unspaced = false;
     bool speaks_of_the_unknown = false;  // a name of the question, or a number, that the evidence lacks
@@ -63,6 +71,8 @@ class SupportIndex {
 
   Claim analyse(std::string_view claim) const;
   double score(const Claim& claim, const Sentence& sentence) const;
+  static bool shares_only_numbers(const Claim& claim, const Sentence& sentence);
+  static bool has_other_numbers(const Claim& claim, const Sentence& sentence);
   std::optional<SupportMatch> best_of(size_t first, size_t last, const Claim& claim) const;
   std::vector<int> known_terms(std::string_view text) const;
   bool known(const std::string& term) const;

@@ -105,6 +105,12 @@ bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
+// Zero-width characters, marks of direction, tags.
+bool is_unseen(char32_t c) {
+  return c == 0xAD || in(c, 0x200B, 0x200F) || in(c, 0x202A, 0x202E) || in(c, 0x2060, 0x2069) ||
+         c == 0xFEFF || in(c, 0xE0000, 0xE007F);
+}
+
 // "12." at the beginning of a line numbers an item.
 bool is_item_number(std::string_view text, size_t end) {
   size_t begin = end;
@@ -178,6 +184,26 @@ char32_t fold_case(char32_t c) {
   if (in(c, 0xFF10, 0xFF19) || in(c, 0xFF41, 0xFF5A)) return c - 0xFEE0;
   if (in(c, 0xFF21, 0xFF3A)) return c - 0xFEE0 + 32;
   return c;
+}
+
+std::string flatten(std::string_view text) {
+  std::string out;
+  bool blank = false, after_unspaced = false;
+  for (size_t i = 0; i < text.size();) {
+    const utf8::Decoded d = utf8::decode(text, i);
+    i += d.length;
+    if (is_unseen(d.code_point)) continue;
+    if (d.code_point == ' ' || d.code_point == '\n' || d.code_point == '\t' || d.code_point == '\r') {
+      blank = true;
+      continue;
+    }
+    const bool unspaced = is_unspaced_script(d.code_point);
+    if (blank && !out.empty() && !(after_unspaced && unspaced)) out.push_back(' ');
+    utf8::append(out, fold_case(d.code_point));
+    after_unspaced = unspaced;
+    blank = false;
+  }
+  return out;
 }
 
 bool is_unspaced_script(char32_t c) {

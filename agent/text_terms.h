@@ -43,6 +43,10 @@ std::string_view number_word(std::string_view digits);
 // Whether one of the words is anywhere in the text, within others too.
 bool holds_any(std::string_view text, std::span<const std::string_view> words);
 
+// Case folded, blanks to one and to none between characters of scripts without, without characters that are
+// not seen (zero-width ones, marks of direction): how wordings are compared.
+std::string flatten(std::string_view text);
+
 // Case folding of Latin, Greek, Cyrillic and full-width letters; other characters as they are.
 char32_t fold_case(char32_t c);
 bool is_unspaced_script(char32_t c);  // Han, Kana, Thai, Lao, Khmer, Burmese

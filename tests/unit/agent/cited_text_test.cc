@@ -138,6 +138,33 @@ TEST_CASE("a receiver that wants no more stops the text") {
   CHECK(calls == 3);
 }
 
+TEST_CASE("a claim after a refusal is checked") {
+  using Claims = std::vector<std::string>;
+  CHECK(cite("The passages do not say it, but the toll was nine pence [1].").unsupported ==
+        Claims{"The passages do not say it, but the toll was nine pence."});
+  CHECK(cite("The passages do not say it.").unsupported.empty());
+}
+
+TEST_CASE("a citation has the lines of its quote where the lines are those of the text") {
+  SourcePassage chunk;
+  chunk.text = "# Boiler\n\nIt came from Leeds.\nThe mill\nburned down in 1911.";
+  chunk.first_line = 7, chunk.last_line = 11;
+  const auto lines_of = [](const SourcePassage& passage, const std::string& claim) {
+    const auto passages = merge_neighbours({passage});
+    const SupportIndex support(passages, "", {});
+    CitedText cited(passages, support, "", [](std::string_view) { return true; });
+    cited.feed(claim);
+    cited.finish();
+    REQUIRE(cited.citations().size() == 1);
+    const SourcePassage& cite = cited.citations().front().passage;
+    return std::pair(cite.first_line, cite.last_line);
+  };
+  CHECK(lines_of(chunk, "It came from Leeds.") == std::pair(9, 9));
+  CHECK(lines_of(chunk, "The mill burned down in 1911.") == std::pair(10, 11));
+  chunk.last_line = 20;  // such as of HTML: the text's lines are not the file's
+  CHECK(lines_of(chunk, "It came from Leeds.") == std::pair(7, 20));
+}
+
 TEST_CASE("refusals are recognised") {
   CHECK(says_not_found("The passages do not mention this."));
   CHECK(says_not_found("段落中没有这个信息。"));

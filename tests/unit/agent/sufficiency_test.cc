@@ -95,6 +95,7 @@ TEST_CASE("auto reads chunks one by one before it refuses, and refuses when none
     model.score_of = [](const LmRequest& asked, std::string_view) {
       return asked.messages.back().content.find("Ada Quill") != std::string::npos ? -0.5 : -3.0;
     };
+    model.replies["answer"].push_back(model.replies["answer"].front());  // it answers twice
     model.replies["extract"] = {{"{}", false, ""}, {"{}", false, ""}, {"{}", false, ""}, {"{}", false, ""}};
     const Answer answer = Agent(model, documents).ask(request, events, CancelToken());
     CHECK(answer.level == Level::kRead);
