@@ -1,6 +1,7 @@
 #include "agent/query_plan.h"
 
 #include <algorithm>
+#include <array>
 
 #include "agent/languages.h"
 #include "agent/reply_json.h"
@@ -31,6 +32,18 @@ bool shares_term(std::string_view a, std::string_view b) {
       return true;
   }
   return false;
+}
+
+bool asks(std::string_view text) {
+  return text.ends_with("?") || text.ends_with("？");
+}
+
+// What a small model makes of a follow-up in place of a question: a statement that answers it, or one with
+// the passage numbers of an earlier answer.
+bool may_stand_for(std::string_view rewritten, std::string_view question) {
+  static constexpr std::array<std::string_view, 2> kMarkers = {"[1", "[2"};
+  return (!asks(question) || asks(rewritten)) &&
+         (holds_any(question, kMarkers) || !holds_any(rewritten, kMarkers));
 }
 
 std::string keyword_key(std::string_view code, std::string_view prompts) {
@@ -146,6 +159,7 @@ std::string standalone_question(const HelperContext& context, const std::vector<
   if (const std::optional<std::string> reply = helper_reply(context, request)) {
     std::string rewritten = single_line(*reply);
     const bool sensible = !rewritten.empty() && rewritten.size() <= question.size() + 300 &&
+                          may_stand_for(rewritten, question) &&
                           (shares_term(rewritten, question) || shares_term(rewritten, shown.text));
     if (sensible) return rewritten;
   }

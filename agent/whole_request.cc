@@ -319,6 +319,11 @@ Form chinese_form(std::string_view request) {
   // The object is the documents themselves, or their contents: "这份报告的主要内容"; not "报告的作者".
   const auto of_documents = [&](std::string_view object) {
     object = skip_chinese_determiners(object);
+    // "旅行文件夹里的笔记"
+    const bool of_folder = object.find("文件夹") != std::string_view::npos;
+    if (of_folder && std::any_of(kChineseNouns.begin(), kChineseNouns.end(),
+                                 [&](std::string_view noun) { return object.ends_with(noun); }))
+      return true;
     for (const std::string_view noun : kChineseNouns) {
       if (!object.starts_with(noun)) continue;
       const std::string_view rest = object.substr(noun.size());
@@ -443,7 +448,11 @@ WholeRequest whole_request(std::string_view request,
   const Words words = words_of(request);
   const Form form = prompt_language(request) == "zh" ? chinese_form(request) : english_form(words);
   if (form.task == WholeTask::kNone) return {};
-  const std::vector<NamedDocument> named = named_documents(words, names());
+  std::vector<NamedDocument> named = named_documents(words, names());
+  // "List all people" asks for people, not for the file people.txt.
+  if (form.task == WholeTask::kList)
+    std::erase_if(named,
+                  [&](const NamedDocument& d) { return d.begin == form.object && d.end == d.begin + 1; });
   const bool names_object = !named.empty() && (form.anywhere || named_at(words, form.object, named.front()));
   WholeRequest whole{form.task, {}};
   for (const NamedDocument& document : named) {

@@ -13,7 +13,8 @@ std::vector<DocumentName> library() {
           {4, "notes/harrow-mill-pump-house.md", "Harrow Mill pump house"},
           {5, "书/红楼梦.txt", "红楼梦"},
           {6, "书/西游记.txt", "西游记"},
-          {7, "notes/notes.md", "Notes"}};
+          {7, "notes/notes.md", "Notes"},
+          {8, "notes/people.txt", ""}};
 }
 
 WholeRequest ask(std::string_view request) {
@@ -117,6 +118,8 @@ TEST_CASE("the named documents are meant, else all") {
       {"Compare lease-2024 and lease-2019", {2, 1}},
       {"What are the differences between Harrow Mill and Harrow Mill pump house?", {3, 4}},
       {"List all people in Harrow Mill pump house", {4}},
+      {"List all the people who are mentioned in the documents", {}},
+      {"总结旅行文件夹里的笔记", {}},
       {"Summarise my notes", {}},
       {"总结《红楼梦》", {5}},
       {"比较红楼梦和西游记", {5, 6}},
