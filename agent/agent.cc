@@ -39,13 +39,16 @@ void route(Asking& asking, Level level, const std::string& reason, int fit_token
                      {"fit_tokens", fit_tokens}});
 }
 
-// Level 0, when everything fits.
-std::optional<FilledContext> read_whole(Asking& asking, const WindowShare& share, WholeTask task) {
+// Level 0, when everything fits. A small model finds one fact after another better than all at once.
+std::optional<FilledContext> read_whole(Asking& asking, const QueryPlan& plan, WholeTask task) {
+  const WindowShare share = share_window(asking.model, asking.request, plan);
   if (asking.request.level != Level::kAuto && asking.request.level != Level::kFit) {
     route(asking, asking.request.level, "as asked", 0);
     return std::nullopt;
   }
   const bool forced = asking.request.level == Level::kFit;
+  const bool by_hops = task == WholeTask::kNone && hops_of(plan.question) != Hops::kOne;
+  if (!forced && by_hops && !profile_of(asking.model).reads_long) return std::nullopt;
   const int fit = forced ? share.passages : std::min(share.passages, profile_of(asking.model).fit_tokens);
   if (std::optional<FilledContext> whole = whole_documents(asking.documents, asking.model, fit)) {
     route(asking, Level::kFit, "the documents fit: all " + std::to_string(whole->tokens) + " tokens are read",
@@ -154,8 +157,7 @@ void answer_question(Asking& asking, Answer& answer) {
     answer.level = Level::kNative;
     return answer_from_whole_text(asking, std::move(plan), whole, std::nullopt, answer);
   }
-  std::optional<FilledContext> context =
-      read_whole(asking, share_window(asking.model, asking.request, plan), whole.task);
+  std::optional<FilledContext> context = read_whole(asking, plan, whole.task);
   if (!context && whole.task != WholeTask::kNone) {
     if (std::optional<FilledContext> text = better_read_at_once(asking, plan, whole)) {
       route(asking, Level::kNative, "the documents fit the window, and reading them in spans is no shorter",
