@@ -171,6 +171,7 @@ bool CitedText::step(bool final) {
 
 void CitedText::put(std::string_view text) {
   if (text_.empty() && blanks_.find_first_not_of(" \t\n") == std::string::npos) blanks_.clear();
+  if (blanks_.ends_with("\n ")) blanks_.pop_back();  // a lone blank at the beginning of a line indents nothing
   text_ += blanks_;
   blanks_.clear();
   text_ += text;
@@ -256,6 +257,12 @@ bool CitedText::take_sentence_end(bool final) {
   if (text_.empty() && !newline) {  // of nothing: the sentence was a marker, and it was dropped
     raw_.erase(0, mark);
     return true;
+  }
+  // "1874. [7]." has two ends, of which a dropped marker leaves nothing between.
+  if (raw_.starts_with("..") && !text_.empty() && is_word_character(static_cast<uint8_t>(text_.back()))) {
+    if (raw_.size() == 2 && !final) return false;
+    const bool more = raw_.size() > 2 && (raw_[2] == '.' || raw_[2] == '/');
+    if (!more) raw_.erase(0, 1);
   }
   size_t next = mark;
   while (next < raw_.size() && (raw_[next] == ' ' || (newline && raw_[next] == '\n'))) ++next;

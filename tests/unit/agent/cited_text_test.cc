@@ -138,6 +138,13 @@ TEST_CASE("a receiver that wants no more stops the text") {
   CHECK(calls == 3);
 }
 
+TEST_CASE("what a dropped marker or a lone blank leaves is tidied") {
+  CHECK(cite("Unicorns dance at noon. [2].").text == "Unicorns dance at noon.");
+  CHECK(cite("The boiler came from Leeds [1]\n Ada Quill built it [1]").text ==
+        "The boiler came from Leeds [1]\nAda Quill built it [2]");
+  CHECK(cite("- Ada Quill\n  - the boiler").text == "- Ada Quill [1]\n  - the boiler [2]");
+}
+
 TEST_CASE("a claim after a refusal is checked") {
   using Claims = std::vector<std::string>;
   CHECK(cite("The passages do not say it, but the toll was nine pence [1].").unsupported ==
