@@ -137,8 +137,7 @@ class Writer {
     if (wanted_ && !held_.rejected()) cited_.finish();
     const std::string held = held_.finish(cited_);
     if (held_.rejected()) {
-      asking_.tracer.add("rejected", "no passage supports what the model began to say",
-                         {{"text", cited_.text()}});
+      asking_.tracer.add("rejected", "no passage supports what the model began to say: " + cited_.text());
       return false;
     }
     if (wanted_ && !held.empty()) show(held);
@@ -173,10 +172,17 @@ class Writer {
 // Two replies, to the passages alone and pointed to their closest sentence, of which the better is shown.
 void write_better(Asking& asking, const QueryPlan& plan, const FilledContext& context, int max_answer_tokens,
                   bool unlikely, const std::string& closest, Answer& answer) {
+  const auto report = [&](uint64_t n_replies) {
+    if (asking.events.on_progress)
+      asking.events.on_progress({.stage = "replies", .items_done = n_replies, .items_total = 2});
+  };
   const Hold hold{.first_sentence = unlikely, .whole = true};
   Writer plain(asking, plan, context, hold), pointed(asking, plan, context, hold);
+  report(0);
   const bool has_plain = plain.ask(max_answer_tokens);
+  report(1);
   const bool has_pointed = !asking.out_of_time() && pointed.ask(max_answer_tokens, closest);
+  report(2);
   bool takes_pointed = false;
   if (has_pointed && has_plain && plain.supported() == pointed.supported()) {
     const std::string a = plain.words(), b = pointed.words();

@@ -83,7 +83,7 @@ bool only_says_not_found(std::string_view words) {
   return true;
 }
 
-// The chunk with the lines of a part of it, where its lines are those of its text.
+// The chunk with the lines of a part of it, if it has lines: a source need not give any.
 SourcePassage with_lines_of(SourcePassage chunk, const TextRange& part) {
   const auto lines_in = [&](size_t begin, size_t end) {
     return static_cast<int>(std::count(chunk.text.begin() + static_cast<std::ptrdiff_t>(begin),
@@ -171,7 +171,8 @@ bool CitedText::step(bool final) {
 
 void CitedText::put(std::string_view text) {
   if (text_.empty() && blanks_.find_first_not_of(" \t\n") == std::string::npos) blanks_.clear();
-  if (blanks_.ends_with("\n ")) blanks_.pop_back();  // a lone blank at the beginning of a line indents nothing
+  if (blanks_.ends_with("\n "))
+    blanks_.pop_back();  // a lone blank at the beginning of a line indents nothing
   text_ += blanks_;
   blanks_.clear();
   text_ += text;
@@ -311,6 +312,7 @@ std::string CitedText::words_since(size_t begin) const {
         text_[i] == '[' && !in_code_ ? parse_marker(std::string_view(text_).substr(i)) : Marker{};
     if (marker.length > 0) {
       i += marker.length;
+      if (words.ends_with(' ')) words.pop_back();
     } else {
       words.push_back(text_[i++]);
     }

@@ -53,7 +53,8 @@ std::string closest_sentence(Asking& asking, const QueryPlan& plan, const Filled
   const Stopwatch watch;
   std::vector<Candidate> candidates = candidates_of(context, words_of(plan));
   const size_t n_sentences = candidates.size();
-  if (n_sentences < 2) return {};
+  if (candidates.empty()) return {};
+  if (n_sentences == 1) return candidates.front().sentence.text;
   if (candidates.size() > kMaxCompared) candidates.resize(kMaxCompared);
   std::vector<SourcePassage> sentences;
   for (Candidate& candidate : candidates) sentences.push_back(std::move(candidate.sentence));

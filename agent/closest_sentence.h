@@ -11,8 +11,9 @@
 namespace lectern {
 
 // Of the passages that the model is shown: the sentence that makes the question likeliest (chunk_judge.h) and
-// holds most of its words, verbatim. "" when there is only one sentence, or when the model cannot score.
-// Throws Error(kCancelled).
+// holds most of its words, verbatim. "" when there is no sentence, or when the model cannot score. One that
+// stands alone is pointed to as well: it does good to read it again right before the question. Throws
+// Error(kCancelled).
 std::string closest_sentence(Asking& asking, const QueryPlan& plan, const FilledContext& context);
 
 }  // namespace lectern
