@@ -6,6 +6,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/output_file.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -206,9 +207,13 @@ int raise(SparseAttention& budgets, const Reading& reading, int group, double bo
 int refine(Program& program, const RecallOptions& options) {
   Output& out = program.output();
   const ProgressFn progress = out.progress();
-  const Qwen2Config config = ModelFile::open(resolve_model(model_name(program)), context_extension(program),
-                                             program.options.sparse_config)
-                                 ->config();
+  const std::filesystem::path model = resolve_model(model_name(program));
+  // The budgets that it begins with, of --sparse-config or in the model's folder, may be replaced.
+  std::vector<Input> inputs = {{"--text", options.text}};
+  if (!std::filesystem::is_directory(model)) inputs.push_back({"--model", model});
+  check_output("--refine", options.refine, inputs);
+  const Qwen2Config config =
+      ModelFile::open(model, context_extension(program), program.options.sparse_config)->config();
   SparseAttention budgets = config.sparse_attention;
   if (budgets.empty())
     budgets.assign(

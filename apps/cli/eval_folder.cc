@@ -1,7 +1,6 @@
 // lectern eval folder: a person's own questions over their own folder, with the answers and files they
 // expect.
 #include <algorithm>
-#include <fstream>
 #include <map>
 
 #include "agent/agent.h"
@@ -10,6 +9,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/json_entries.h"
 #include "apps/cli/language_model.h"
+#include "apps/cli/output_file.h"
 #include "apps/cli/target.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -86,11 +86,12 @@ bool is_file(const std::string& path, const std::string& file) {
 class FolderEvaluation {
  public:
   FolderEvaluation(const FolderOptions& options, Program& program)
-      : options_(options), program_(program), questions_(read_questions(options)) {
-    if (!options.replies.empty()) {
-      replies_.open(options.replies, std::ios::trunc);
-      if (!replies_) throw Error(ErrorCode::kIo, options.replies + ": cannot be written");
-    }
+      : options_(options),
+        program_(program),
+        questions_(read_questions(options)),
+        replies_(
+            "--replies", options.replies,
+            with_shared_inputs(program, {{"--questions", options.questions}, {"FOLDER", options.folder}})) {
     // In memory: what is measured is the folder as it is now, and nothing kept from earlier questions.
     const std::filesystem::path roots[] = {options.folder};
     warn_about_files(program, collection_->index(roots, {}, program.output().progress(), program.cancel));
@@ -150,26 +151,25 @@ class FolderEvaluation {
       sums->refused += !answer.found;
     }
     if (!replies_.is_open()) return;
-    replies_ << dump_json({{"question", question.question},
-                           {"kind", question.kind},
-                           {"answers", question.answers},
-                           {"reply", answer.text},
-                           {"level", to_string(answer.level)},
-                           {"found", answer.found},
-                           {"contains", holds},
-                           {"cited", cited},
-                           {"all_files_read", all_files},
-                           {"trace", lectern::to_json(answer.trace)}})
-             << std::endl;
+    replies_.add({{"question", question.question},
+                  {"kind", question.kind},
+                  {"answers", question.answers},
+                  {"reply", answer.text},
+                  {"level", to_string(answer.level)},
+                  {"found", answer.found},
+                  {"contains", holds},
+                  {"cited", cited},
+                  {"all_files_read", all_files},
+                  {"trace", lectern::to_json(answer.trace)}});
   }
 
   const FolderOptions& options_;
   Program& program_;
   std::vector<FolderQuestion> questions_;
+  OutputFile replies_;
   std::unique_ptr<Collection> collection_ = Collection::open_in_memory();
   std::unique_ptr<CollectionSource> source_;
   OpenModel model_;
-  std::ofstream replies_;
   FolderSums all_;
   std::map<std::string, FolderSums> by_kind_;
 };

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <fstream>
 #include <set>
 
 #include "agent/agent.h"
@@ -11,6 +10,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/language_model.h"
 #include "apps/cli/multihop_data.h"
+#include "apps/cli/output_file.h"
 #include "apps/cli/squad_data.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -55,14 +55,15 @@ std::string without_question(const std::string& reply, std::string question) {
 class MultihopEvaluation {
  public:
   MultihopEvaluation(const MultihopOptions& options, Program& program)
-      : options_(options), program_(program), collection_(Collection::open_in_memory()) {
+      : options_(options),
+        program_(program),
+        replies_(
+            "--replies", options.replies,
+            with_shared_inputs(program, {{"--corpus", options.corpus}, {"--questions", options.questions}})),
+        collection_(Collection::open_in_memory()) {
     const std::vector<MultihopQuestion> all = read_multihop_questions(options.questions);
     for (const size_t i : sample_numbers(all.size(), options.limit, options.seed))
       questions_.push_back(all[i]);
-    if (!options.replies.empty()) {
-      replies_.open(options.replies, std::ios::trunc);
-      if (!replies_) throw Error(ErrorCode::kIo, options.replies + ": cannot be written");
-    }
     const std::vector<Document> documents = read_multihop_corpus(options.corpus);
     const Stopwatch watch;
     for (size_t i = 0; i < documents.size() && !program.cancel.cancelled(); ++i) {
@@ -159,15 +160,14 @@ class MultihopEvaluation {
       contains += question.score_answer && holds;
       unrepeated += question.score_answer && says;
       if (replies_.is_open()) {
-        replies_ << dump_json({{"question", question.question},
-                               {"answers", question.answers},
-                               {"reply", answer.text},
-                               {"level", to_string(answer.level)},
-                               {"evidence", share},
-                               {"contains", holds},
-                               {"contains_unrepeated", says},
-                               {"trace", lectern::to_json(answer.trace)}})
-                 << std::endl;
+        replies_.add({{"question", question.question},
+                      {"answers", question.answers},
+                      {"reply", answer.text},
+                      {"level", to_string(answer.level)},
+                      {"evidence", share},
+                      {"contains", holds},
+                      {"contains_unrepeated", says},
+                      {"trace", lectern::to_json(answer.trace)}});
       }
     }
     const double count = std::max(1, n);
@@ -185,10 +185,10 @@ class MultihopEvaluation {
 
   const MultihopOptions& options_;
   Program& program_;
+  OutputFile replies_;
   std::vector<MultihopQuestion> questions_;
   std::unique_ptr<Collection> collection_;
   double index_seconds_ = 0;
-  std::ofstream replies_;
 };
 
 int run_eval_multihop(const MultihopOptions& options, Program& program) {

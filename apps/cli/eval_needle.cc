@@ -10,6 +10,7 @@
 #include "apps/cli/haystack.h"
 #include "apps/cli/heat_map.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/output_file.h"
 #include "apps/cli/text_question.h"
 #include "apps/cli/work_left.h"
 #include "apps/common/printable.h"
@@ -70,6 +71,7 @@ class NeedleEvaluation {
         lengths_(sorted(options.tokens)),
         depths_(options.depth.empty() ? even_depths(options.depths) : sorted(options.depth)),
         cells_(lengths_.size() * depths_.size()) {
+    check_output("--svg", options.svg, with_shared_inputs(program, {}));
     write_picture();  // that it cannot be written is better known now
     engine_ = load_reader(program, whole_, lengths_.back(), kMaxAnswerTokens);
   }

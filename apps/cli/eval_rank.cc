@@ -1,13 +1,13 @@
 // lectern eval rank: which way of judging chunks from prefill alone puts the chunk that answers a question
 // first, among those that search finds hardest to tell apart.
 #include <algorithm>
-#include <fstream>
 
 #include "agent/chunk_judge.h"
 #include "agent/collection_source.h"
 #include "agent/engine_language_model.h"
 #include "apps/cli/command.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/output_file.h"
 #include "apps/cli/squad_data.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -64,6 +64,8 @@ class RankEvaluation {
   RankEvaluation(const RankOptions& options, Program& program)
       : options_(options),
         program_(program),
+        scores_("--scores", options.scores,
+                with_shared_inputs(program, {{"--data", options.data}, {"--documents", options.documents}})),
         questions_(read_squad(options.data)),
         documents_(options.documents.empty() ? questions_ : read_squad(options.documents)),
         collection_(make_collection(documents_)),
@@ -76,10 +78,6 @@ class RankEvaluation {
                                                    options.data + "; the two files must be parallel");
     engine_ = load_model(program);
     model_ = std::make_unique<EngineLanguageModel>(*engine_, model_name(program));
-    if (!options.scores.empty()) {
-      scores_.open(options.scores, std::ios::trunc);
-      if (!scores_) throw Error(ErrorCode::kIo, options.scores + ": cannot be written");
-    }
   }
 
   // Stops early when cancelled; what was measured until then counts.
@@ -136,7 +134,7 @@ class RankEvaluation {
     }
     if (!scores_.is_open()) return;
     line["blank"] = ChunkJudge(*model_, question.question).blank_score(program_.cancel);
-    scores_ << dump_json(line) << std::endl;
+    scores_.add(line);
   }
 
   std::vector<double> judge(const SquadQuestion& question, const Candidates& candidates, JudgeMethod method,
@@ -187,13 +185,13 @@ class RankEvaluation {
 
   const RankOptions& options_;
   Program& program_;
+  OutputFile scores_;
   SquadData questions_, documents_;
   std::unique_ptr<Collection> collection_;
   std::vector<DocumentInfo> articles_;  // in the order of documents_.articles
   CollectionSource source_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<EngineLanguageModel> model_;
-  std::ofstream scores_;
   std::vector<Ranking> rankings_;
   int n_ = 0, without_chunk_ = 0;
 };

@@ -2,13 +2,13 @@
 // agent.
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <optional>
 #include <set>
 
 #include "apps/cli/command.h"
 #include "apps/cli/heat_map.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/output_file.h"
 #include "apps/cli/ruler_tasks.h"
 #include "apps/cli/text_question.h"
 #include "apps/cli/work_left.h"
@@ -57,12 +57,11 @@ class RulerEvaluation {
         whole_(options.level == "whole"),
         tasks_(wanted_tasks()),
         lengths_(std::set<int>(options.tokens.begin(), options.tokens.end())),
-        cells_(tasks_.size() * lengths_.size()) {
+        cells_(tasks_.size() * lengths_.size()),
+        replies_("--replies", options.replies, with_shared_inputs(program, {{"--data", options.data}})) {
     if (!options.data.empty()) data_ = read_squad(options.data);
-    if (!options.replies.empty()) {
-      replies_.open(options.replies, std::ios::trunc);
-      if (!replies_) throw Error(ErrorCode::kIo, options.replies + ": cannot be written");
-    }
+    check_output("--svg", options.svg,
+                 with_shared_inputs(program, {{"--data", options.data}, {"--replies", options.replies}}));
     write_picture();  // that it cannot be written is better known now
     engine_ = load_reader(program, whole_, *lengths_.rbegin(), ruler_max_new_tokens());
     costs_ = context_costs(engine_->model_file());
@@ -161,14 +160,13 @@ class RulerEvaluation {
                    .seconds = time.seconds(),
                    .prompt_tokens = reply.prompt_tokens};
     if (replies_.is_open()) {
-      replies_ << dump_json({{"task", task},
-                             {"tokens", n_tokens},
-                             {"seed", seed},
-                             {"question", sample.question},
-                             {"answers", sample.answers},
-                             {"reply", reply.text},
-                             {"score", one.score}})
-               << std::endl;
+      replies_.add({{"task", task},
+                    {"tokens", n_tokens},
+                    {"seed", seed},
+                    {"question", sample.question},
+                    {"answers", sample.answers},
+                    {"reply", reply.text},
+                    {"score", one.score}});
     }
     return one;
   }
@@ -246,8 +244,8 @@ class RulerEvaluation {
   std::vector<std::string> tasks_;
   std::set<int> lengths_;
   std::vector<Cell> cells_;  // [tasks, lengths]
+  OutputFile replies_;
   SquadData data_;
-  std::ofstream replies_;
   std::unique_ptr<Engine> engine_;
   ContextCosts costs_;
 };
