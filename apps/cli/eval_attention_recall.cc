@@ -6,6 +6,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -282,7 +283,7 @@ void register_eval_attention_recall(CLI::App& eval, Program& program) {
       ->add_option("--thresholds", options->thresholds,
                    "Shares of the best page's attention from which a page is read")
       ->delimiter(',')
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_in(0, 1))
       ->capture_default_str();
   command->add_option(
       "--refine", options->refine,
@@ -291,7 +292,7 @@ void register_eval_attention_recall(CLI::App& eval, Program& program) {
       "from 1000 and 6096");
   command
       ->add_option("--bound", options->bound, "--refine: the share of the attention to keep in every piece")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_in(0, 1))
       ->capture_default_str();
   command->add_option("--rounds", options->rounds, "--refine: at most so many readings of the text")
       ->check(CLI::Range(1, 1000))

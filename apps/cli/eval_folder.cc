@@ -9,6 +9,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/json_entries.h"
 #include "apps/cli/language_model.h"
+#include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/target.h"
 #include "base/clock.h"
@@ -27,6 +28,7 @@ struct FolderOptions {
 };
 
 struct FolderQuestion {
+  std::string place;  // in the file, for messages
   std::string question;
   std::string kind;                  // a name by which figures are grouped
   std::vector<std::string> answers;  // none: the documents do not answer it
@@ -65,7 +67,9 @@ std::vector<FolderQuestion> read_questions(const FolderOptions& options) {
   std::vector<FolderQuestion> questions;
   for_each_entry(options.questions, [&](const JsonEntry& entry) {
     FolderQuestion question;
+    question.place = entry.place();
     question.question = entry.string("question");
+    said_of(question.place, [&] { require_words(question.question, "question"); });
     question.answers = entry.strings("answers");
     question.files = entry.strings("files");
     if (entry.has("kind")) question.kind = entry.string("kind");
@@ -123,7 +127,9 @@ class FolderEvaluation {
     request.level = parse_level(options_.level).value();
     request.seed = options_.seed;
     const Stopwatch watch;
-    const Answer answer = Agent(*model_.model, model_.helper(), *source_).ask(request, {}, program_.cancel);
+    const Answer answer = said_of(question.place, [&] {
+      return Agent(*model_.model, model_.helper(), *source_).ask(request, {}, program_.cancel);
+    });
     const double seconds = watch.seconds();
     const bool holds = contains_answer(without_markers(answer.text), question.answers);
     const bool cited = std::any_of(answer.citations.begin(), answer.citations.end(), [&](const Citation& c) {
@@ -208,7 +214,7 @@ void register_eval_folder(CLI::App& eval, Program& program) {
           "auto: what suits")
       ->check(CLI::IsMember({"auto", "0", "1", "2", "3"}))
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Of the answers");
+  add_seed_option(command, options->seed, "Of the answers");
   command->add_option("--replies", options->replies,
                       "Write every reply with its trace to this file, a JSON line each");
   add_model_options(command, program.options);

@@ -8,8 +8,10 @@
 #include "agent/collection_source.h"
 #include "apps/cli/answer_match.h"
 #include "apps/cli/command.h"
+#include "apps/cli/json_entries.h"
 #include "apps/cli/language_model.h"
 #include "apps/cli/multihop_data.h"
+#include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/squad_data.h"
 #include "base/clock.h"
@@ -139,7 +141,9 @@ class MultihopEvaluation {
       const Stopwatch watch;
       Answer answer;
       try {
-        answer = Agent(*model.model, model.helper(), source).ask(request, {}, program_.cancel);
+        answer = said_of(question.place, [&] {
+          return Agent(*model.model, model.helper(), source).ask(request, {}, program_.cancel);
+        });
       } catch (const Error& error) {
         if (error.code() == ErrorCode::kCancelled) break;
         throw;
@@ -223,7 +227,7 @@ void register_eval_multihop(CLI::App& eval, Program& program) {
       ->check(CLI::IsMember({"1", "2", "3", "auto"}))
       ->capture_default_str();
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
-  command->add_option("--seed", options->seed, "Of the draw");
+  add_seed_option(command, options->seed, "Of the draw");
   command->add_option("--passages", options->passages, "Chunks to give the model; 0: what suits it")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--replies", options->replies,

@@ -6,6 +6,7 @@
 #include "apps/cli/answer_match.h"
 #include "apps/cli/command.h"
 #include "apps/cli/language_model.h"
+#include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/squad_data.h"
 #include "base/clock.h"
@@ -255,7 +256,7 @@ void register_eval_qa(CLI::App& eval, Program& program) {
           "0: read everything, 1: retrieve, 2: read chunk by chunk, 3: ask itself simpler questions, auto")
       ->check(CLI::IsMember({"auto", "0", "1", "2", "3"}));
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
-  command->add_option("--seed", options->seed, "Of the draw");
+  add_seed_option(command, options->seed, "Of the draw");
   command->add_option("--passages", options->passages, "Chunks to give the model; 0: what suits it")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--helpers", options->helper_calls, "Split and keyword calls: auto, always, never")

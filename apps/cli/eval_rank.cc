@@ -6,7 +6,9 @@
 #include "agent/collection_source.h"
 #include "agent/engine_language_model.h"
 #include "apps/cli/command.h"
+#include "apps/cli/json_entries.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/squad_data.h"
 #include "base/clock.h"
@@ -89,7 +91,9 @@ class RankEvaluation {
       if (program_.cancel.cancelled()) break;
       progress({"judging", "", done++, sample.size(), 0, 0});
       try {
-        rank(question);
+        said_of(options_.data + ": question " +
+                    (question.id.empty() ? std::to_string(question.number + 1) : question.id),
+                [&] { rank(question); });
       } catch (const Error& error) {
         if (error.code() != ErrorCode::kCancelled) throw;
         break;
@@ -224,7 +228,7 @@ void register_eval_rank(CLI::App& eval, Program& program) {
       ->check(CLI::Range(2, 100))
       ->capture_default_str();
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
-  command->add_option("--seed", options->seed, "Of the draw");
+  add_seed_option(command, options->seed, "Of the draw");
   command->add_option("--scores", options->scores, "Write every score to this file, a JSON line a question");
   add_model_options(command, program.options);
   add_output_options(command, program.options);

@@ -8,6 +8,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/heat_map.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/ruler_tasks.h"
 #include "apps/cli/text_question.h"
@@ -278,7 +279,7 @@ void register_eval_ruler(CLI::App& eval, Program& program) {
   command->add_option("--trials", options->trials, "Texts for each task and length")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Of the texts")->capture_default_str();
+  add_seed_option(command, options->seed, "Of the texts")->capture_default_str();
   command->add_option("--data", options->data, "Questions and paragraphs for qa, in SQuAD format")
       ->check(CLI::ExistingFile);
   add_reader_level(command, options->level);
