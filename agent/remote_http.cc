@@ -103,6 +103,10 @@ void wait(double seconds, const CancelToken& cancel) {
   }
 }
 
+std::string in_seconds(double seconds) {
+  return std::to_string(static_cast<int>(seconds + 0.5)) + " seconds";
+}
+
 std::string remedy_for(CURLcode code) {
   switch (code) {
     case CURLE_COULDNT_CONNECT:
@@ -155,29 +159,52 @@ struct RemoteHttp::Transfer {
   uint64_t bytes = 0;
   bool delivered = false;  // on_body had bytes
   bool stopped = false;    // by on_body
+  bool complete = false;   // as on_body says
   bool too_long = false;
   std::exception_ptr exception;  // of on_body
-  std::chrono::steady_clock::time_point last_byte;
+  Stopwatch whole, silence;      // the latter since the last part of the reply, or since it was complete
+  bool begun = false;            // a part has come
 
   bool take(std::string_view data) {
-    last_byte = std::chrono::steady_clock::now();
     if (bytes == 0) read_head();
     bytes += data.size();
-    too_long = bytes > max_bytes;
+    too_long = bytes > max_bytes && !complete;
     if (too_long) return false;
-    if (!reply.is_success()) {
-      reply.body += data.substr(0, kMaxErrorBytes - std::min(kMaxErrorBytes, reply.body.size()));
-    } else if (!*on_body) {
-      reply.body += data;
-    } else {
+    if (reply.is_success() && *on_body) {
       delivered = true;
       try {
-        stopped = !(*on_body)(data, reply.content_type);
+        note((*on_body)(data, reply.content_type));
       } catch (...) {  // not through libcurl
         exception = std::current_exception();
       }
+    } else {
+      note(part_of_whole(begun, data));
+      const size_t limit = reply.is_success() ? std::string::npos : kMaxErrorBytes;
+      reply.body += data.substr(0, limit - std::min(limit, reply.body.size()));
     }
     return !stopped && !exception;
+  }
+
+  // What comes after the reply is complete prolongs nothing.
+  void note(BodyPart part) {
+    if (part == BodyPart::kEnough) stopped = true;
+    if (part == BodyPart::kNothing || complete) return;
+    complete = part == BodyPart::kComplete;
+    begun = true;
+    silence = Stopwatch();
+  }
+
+  // True when time is up; `reason` says for what.
+  bool is_late(const HttpLimits& limits, double more_seconds) {
+    if (complete) return silence.seconds() > limits.closing_seconds;
+    const double allowed = begun ? limits.idle_seconds : limits.first_byte_seconds;
+    const double allowed_whole = limits.whole_seconds + more_seconds;
+    if (silence.seconds() > allowed) {
+      reason = "nothing of a reply came for " + in_seconds(allowed);
+    } else if (whole.seconds() > allowed_whole) {
+      reason = "the reply was not complete after " + in_seconds(allowed_whole);
+    }
+    return !reason.empty();
   }
 
   void read_head() {
@@ -232,7 +259,7 @@ HttpReply RemoteHttp::send(const HttpRequest& request, const OnBody& on_body, co
     Transfer transfer = attempt(request, body, on_body, cancel);
     cancel.throw_if_cancelled();
     if (transfer.exception) std::rethrow_exception(transfer.exception);
-    if (transfer.stopped) return std::move(transfer.reply);
+    if (transfer.stopped || transfer.complete) return std::move(transfer.reply);
     if (transfer.too_long) {
       throw Error(ErrorCode::kResourceExhausted, shown + ": the reply is longer than " +
                                                      std::to_string(limits_.max_reply_bytes) +
@@ -304,7 +331,7 @@ RemoteHttp::Transfer RemoteHttp::attempt(const HttpRequest& request, const std::
   }
   if (request.is_probe) curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(kProbeSeconds * 1000));
 
-  transfer.last_byte = std::chrono::steady_clock::now();
+  transfer.whole = transfer.silence = Stopwatch();
   curl_multi_add_handle(connection->multi, easy);
   for (int running = 1; running > 0 && !cancel.cancelled();) {
     curl_multi_perform(connection->multi, &running);
@@ -313,12 +340,8 @@ RemoteHttp::Transfer RemoteHttp::attempt(const HttpRequest& request, const std::
       if (done->msg == CURLMSG_DONE) transfer.code = done->data.result;
     }
     if (running == 0) break;
-    const double idle =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - transfer.last_byte).count();
-    const double allowed = transfer.bytes > 0 ? limits_.idle_seconds : limits_.first_byte_seconds;
-    if (idle > allowed) {
+    if (transfer.is_late(limits_, request.more_seconds)) {
       transfer.code = CURLE_OPERATION_TIMEDOUT;
-      transfer.reason = "nothing came for " + std::to_string(static_cast<int>(allowed + 0.5)) + " seconds";
       break;
     }
     curl_multi_poll(connection->multi, nullptr, 0, kPollMilliseconds, nullptr);

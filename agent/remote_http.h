@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/remote_body.h"
 #include "base/cancel.h"
 #include "base/json.h"
 
@@ -19,7 +20,9 @@ namespace lectern {
 struct HttpLimits {
   double connect_seconds = 10;
   double first_byte_seconds = 600;  // a server on a CPU reads a long prompt for minutes
-  double idle_seconds = 120;        // between two bytes of a reply
+  double idle_seconds = 120;        // between two parts of a reply
+  double closing_seconds = 2;       // for what may follow a reply that is complete
+  double whole_seconds = 1800;      // for all of a reply, besides HttpRequest::more_seconds
   uint64_t max_reply_bytes = 32 << 20;
   int attempts = 4;
   double first_pause_seconds = 0.5;   // doubled from attempt to attempt, less a random part
@@ -34,6 +37,7 @@ struct HttpRequest {
   bool is_probe = false;
   // The request holds what the server may not support, which some answer with 500: then it is not sent again.
   bool may_be_refused = false;
+  double more_seconds = 0;  // that the reply may take, as a long one does
 };
 
 struct HttpReply {
@@ -51,8 +55,8 @@ class RemoteHttp {
   RemoteHttp(const std::string& url, std::string api_key, const HttpLimits& limits);
   ~RemoteHttp();
 
-  // The body of a 2xx reply as it comes; false ends the transfer without error. Exceptions pass through.
-  using OnBody = std::function<bool(std::string_view bytes, const std::string& content_type)>;
+  // The body of a 2xx reply as it comes. Exceptions pass through.
+  using OnBody = std::function<BodyPart(std::string_view bytes, const std::string& content_type)>;
 
   // Returns replies of any status; 429 and 5xx after further attempts. A broken connection is tried again
   // unless `on_body` has had bytes. Throws Error that names the URL: kUnavailable, kResourceExhausted (a

@@ -190,8 +190,9 @@ bool RemoteLanguageModel::adapt(const std::string& said, const Json& body) {
   return false;
 }
 
-HttpReply RemoteLanguageModel::post(const char* path, Json body, const RemoteHttp::OnBody& on_body,
+HttpReply RemoteLanguageModel::post(HttpRequest request, const RemoteHttp::OnBody& on_body,
                                     const CancelToken& cancel) {
+  Json& body = *request.body;
   while (true) {
     {
       const std::lock_guard lock(mutex_);
@@ -201,9 +202,8 @@ HttpReply RemoteLanguageModel::post(const char* path, Json body, const RemoteHtt
         body.erase("max_tokens");
       }
     }
-    const bool may_be_refused = body.contains("response_format") || body.contains("logprobs");
-    HttpReply reply =
-        http_.send({.path = path, .body = body, .may_be_refused = may_be_refused}, on_body, cancel);
+    request.may_be_refused = body.contains("response_format") || body.contains("logprobs");
+    HttpReply reply = http_.send(request, on_body, cancel);
     if ((reply.status != 400 && reply.status != 422) || !adapt(reply.body, body)) return reply;
   }
 }
@@ -229,13 +229,25 @@ RemoteLanguageModel::Completion RemoteLanguageModel::complete(Json body, const L
   const auto on_body = [&](std::string_view bytes, const std::string& content_type) {
     return reader.feed(bytes, content_type);
   };
-  out.http = post(where.path.c_str(), std::move(body), on_body, cancel);
+  out.http = post({.path = where.path,
+                   .body = std::move(body),
+                   .more_seconds = static_cast<double>(std::max(request.max_new_tokens, 0))},
+                  on_body, cancel);
   if (!out.http.is_success()) return out;
   reader.finish();
   if (!reader.server_error().empty()) {
     throw Error(ErrorCode::kUnavailable, http_.shown_url(where) + ": the server reports an error: " +
                                              http_.said(reader.server_error()) +
                                              "; look at the server's own log");
+  }
+  // Of a structured reply the form is looked at; one that a stop string ended may be empty.
+  const bool may_be_empty = request.json_schema || !request.choices.empty() || !request.stop.empty();
+  if (!reader.has_text() && (reader.calls_tools() || !may_be_empty)) {
+    throw Error(ErrorCode::kCorrupt,
+                http_.shown_url(where) + ": the reply of " + http_.said(info_.name) + " holds no text" +
+                    (reader.calls_tools() ? ", only calls of tools, which it was not offered" : "") +
+                    (reader.truncated() ? "; allow it more tokens with --max-tokens, or use another model"
+                                        : "; use another model, or look at the server's own log"));
   }
   if (!reader.stopped()) give(stripper.finish());
   out.reply.truncated = reader.truncated();

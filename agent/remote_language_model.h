@@ -37,6 +37,8 @@ class RemoteLanguageModel : public LanguageModel {
   RemoteLanguageModel(const RemoteOptions& options, const CancelToken& cancel);
 
   std::string name() const override { return info_.name; }
+  // With the URL: another server's model of this name may be another one.
+  std::string fingerprint() override { return name() + " at " + http_.shown_url({.path = "", .body = {}}); }
   double billion_parameters() const override { return info_.billion_parameters; }
   int context_tokens() const override { return info_.context_tokens; }
   bool context_is_guessed() const { return context_is_guessed_; }
@@ -53,7 +55,8 @@ class RemoteLanguageModel : public LanguageModel {
 
   // From the log-probabilities of an echoed prompt (/completions) where the server gives sound ones: the
   // messages as plain text, without the model's chat template. Else, for a continuation of one word, from
-  // those of the first token of the reply: an approximation. Else throws Error(kUnsupported).
+  // those of the first token of the reply: an approximation. Else throws Error(kUnsupported); kCorrupt for
+  // what cannot be log-probabilities.
   std::vector<double> score(std::span<const LmRequest> requests, std::string_view continuation,
                             const CancelToken& cancel) override;
 
@@ -79,7 +82,7 @@ class RemoteLanguageModel : public LanguageModel {
   static LmRequest with_prefix_in_words(LmRequest request);
   Completion complete(Json body, const LmRequest& request, const LmTextCallback& on_text,
                       const CancelToken& cancel);
-  HttpReply post(const char* path, Json body, const RemoteHttp::OnBody& on_body, const CancelToken& cancel);
+  HttpReply post(HttpRequest request, const RemoteHttp::OnBody& on_body, const CancelToken& cancel);
   bool adapt(const std::string& said, const Json& body);
   Json body_of(const LmRequest& request) const;
   LmReply chat_structured(const LmRequest& request, const LmTextCallback& on_text, const CancelToken& cancel);

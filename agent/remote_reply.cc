@@ -22,13 +22,27 @@ Json parse_reply(std::string_view text, const std::string& origin) {
   }
 }
 
+std::string lower_case(std::string text) {
+  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  return text;
+}
+
+// A message's text: a string, or a list of parts of which some are text.
+std::string content_text(const Json& content) {
+  if (!content.is_array()) return text_of(content);
+  std::string text;
+  for (const Json& part : content) {
+    const std::string type = text_of(field(part, "type"));
+    if (type.empty() || type == "text" || type == "output_text") text += text_of(field(part, "text"));
+  }
+  return text;
+}
+
 std::string folded(std::string_view text) {
   const char* const around = " \t\r\n\"'`*.";
   const size_t begin = text.find_first_not_of(around);
   if (begin == std::string_view::npos) return {};
-  std::string out(text.substr(begin, text.find_last_not_of(around) - begin + 1));
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return out;
+  return lower_case(std::string(text.substr(begin, text.find_last_not_of(around) - begin + 1)));
 }
 
 }  // namespace
@@ -50,13 +64,6 @@ std::string text_of(const Json& json) {
 int64_t number_of(const Json& json) {
   const double value = json.is_number() ? json.get<double>() : 0;
   return std::isfinite(value) && std::abs(value) <= INT_MAX ? static_cast<int64_t>(value) : 0;
-}
-
-std::vector<double> numbers_of(const Json& json) {
-  std::vector<double> out;
-  if (!json.is_array()) return out;
-  for (const Json& item : json) out.push_back(item.is_number() ? item.get<double>() : 0);
-  return out;
 }
 
 std::string PrefixStripper::feed(std::string_view text) {
@@ -83,15 +90,22 @@ ChatReplyReader::ChatReplyReader(std::string origin, size_t max_text_bytes,
       on_text_(std::move(on_text)),
       events_(kMaxEventBytes) {}
 
-bool ChatReplyReader::feed(std::string_view bytes, const std::string& content_type) {
-  streams_ = content_type.starts_with("text/event-stream");
+BodyPart ChatReplyReader::feed(std::string_view bytes, const std::string& content_type) {
+  streams_ = lower_case(content_type).starts_with("text/event-stream");
   if (!streams_) {  // bounded by the transfer's limit
+    const BodyPart part = part_of_whole(has_begun_, bytes);
+    has_begun_ = has_begun_ || part == BodyPart::kSome;
     whole_ += bytes;
-    return true;
+    return part;
   }
+  const int64_t n_before = n_events_;
   try {
-    return events_.feed(bytes, [this](std::string_view data) { return on_event(data); });
+    if (!events_.feed(bytes, [this](std::string_view data) { return on_event(data); }))
+      return BodyPart::kEnough;
+    if (done_) return BodyPart::kComplete;
+    return n_events_ > n_before ? BodyPart::kSome : BodyPart::kNothing;
   } catch (const Error& error) {
+    if (done_) return BodyPart::kEnough;
     if (error.code() != ErrorCode::kResourceExhausted) throw;
     throw Error(error.code(), origin_ + ": " + error.what() + "; is this an OpenAI-compatible server?");
   }
@@ -118,24 +132,27 @@ void ChatReplyReader::finish() {
   read_usage(reply);
   truncated_ = text_of(field(choice, "finish_reason")) == "length";
   done_ = true;
-  take(text_of(field(message, "content")));
+  take(message);
 }
 
 bool ChatReplyReader::on_event(std::string_view data) {
+  ++n_events_;
   if (data == "[DONE]") {
     done_ = true;
     return false;
   }
   const Json event = parse_reply(data, origin_);
+  if (done_) {
+    read_usage(event);
+    return true;
+  }
   if (has_error(event)) return false;
   read_usage(event);
   const Json& choice = element(field(event, "choices"), 0);
-  if (!take(text_of(field(field(choice, "delta"), "content")))) return false;
+  if (!take(field(choice, "delta"))) return false;
   const std::string reason = text_of(field(choice, "finish_reason"));
-  if (!reason.empty()) {
-    done_ = true;  // [DONE] or the usage may follow
-    truncated_ = truncated_ || reason == "length";
-  }
+  done_ = !reason.empty();  // [DONE] or the usage may follow
+  truncated_ = reason == "length";
   return true;
 }
 
@@ -148,7 +165,9 @@ void ChatReplyReader::read_usage(const Json& object) {
       static_cast<int>(number_of(field(field(usage, "prompt_tokens_details"), "cached_tokens")));
 }
 
-bool ChatReplyReader::take(const std::string& text) {
+bool ChatReplyReader::take(const Json& message) {
+  const std::string text = content_text(field(message, "content"));
+  calls_tools_ = calls_tools_ || !field(message, "tool_calls").empty();
   if (text.empty()) return true;
   text_bytes_ += text.size();
   if (text_bytes_ > max_text_bytes_) {
@@ -161,7 +180,7 @@ bool ChatReplyReader::take(const std::string& text) {
 
 bool ChatReplyReader::has_error(const Json& object) {
   const Json& error = field(object, "error");
-  if (error.is_null()) return false;
+  if (error.is_null() || error == false) return false;
   server_error_ = text_of(field(error, "message"));
   if (server_error_.empty()) server_error_ = dump_json(error);
   return true;

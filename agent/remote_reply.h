@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/remote_body.h"
 #include "agent/server_sent_events.h"
 #include "base/json.h"
 
@@ -15,9 +16,8 @@ namespace lectern {
 // The value under `key`, or at `index`; null where `json` is no such container or lacks it.
 const Json& field(const Json& json, const char* key);
 const Json& element(const Json& json, size_t index);
-std::string text_of(const Json& json);             // "" unless it is a string
-int64_t number_of(const Json& json);               // 0 unless it is a number within the range of int
-std::vector<double> numbers_of(const Json& json);  // an array's; not-numbers count as 0
+std::string text_of(const Json& json);  // "" unless it is a string
+int64_t number_of(const Json& json);    // 0 unless it is a number within the range of int
 
 // Passes a reply on without the beginning that it was asked to continue, where it repeats that.
 class PrefixStripper {
@@ -39,14 +39,16 @@ class ChatReplyReader {
   // taken: the reply ends there as truncated.
   ChatReplyReader(std::string origin, size_t max_text_bytes, std::function<bool(std::string_view)> on_text);
 
-  // False to end the transfer. Throws Error: kCorrupt for what is no such reply, kResourceExhausted for a
-  // line without end.
-  bool feed(std::string_view bytes, const std::string& content_type);
+  // Throws Error: kCorrupt for what is no such reply, kResourceExhausted for a line without end. A reply that
+  // is complete cannot be spoilt any more.
+  BodyPart feed(std::string_view bytes, const std::string& content_type);
   // After the last byte. Throws Error(kUnavailable) when the server closed in the middle.
   void finish();
 
   bool stopped() const { return stopped_; }  // by on_text
   bool truncated() const { return truncated_; }
+  bool has_text() const { return text_bytes_ > 0; }
+  bool calls_tools() const { return calls_tools_; }
   // What the server reports instead of a reply, or in the middle of one; unchecked text. "" when nothing.
   const std::string& server_error() const { return server_error_; }
   int prompt_tokens = 0, cached_prompt_tokens = 0, new_tokens = 0;  // 0 where the server did not say
@@ -55,7 +57,7 @@ class ChatReplyReader {
   bool is_over() const { return done_ || stopped_ || truncated_ || !server_error_.empty(); }
   bool on_event(std::string_view data);
   void read_usage(const Json& object);
-  bool take(const std::string& text);
+  bool take(const Json& message);
   bool has_error(const Json& object);
 
   std::string origin_;
@@ -65,7 +67,10 @@ class ChatReplyReader {
   std::string server_error_;
   std::string whole_;  // the body of a server that does not stream
   size_t text_bytes_ = 0;
-  bool streams_ = false, done_ = false, stopped_ = false, truncated_ = false;
+  int64_t n_events_ = 0;
+  bool streams_ = false, has_begun_ = false;
+  bool done_ = false;  // finish_reason came, or the reply is whole
+  bool stopped_ = false, truncated_ = false, calls_tools_ = false;
 };
 
 // The one of `choices` that a reply of free form names: the reply itself, or else the only one it begins

@@ -19,6 +19,26 @@ std::string plain_text(const LmRequest& request) {
   return text + request.assistant_prefix;
 }
 
+// Every server rounds, so a probability may seem to be a little above 1.
+constexpr double kRounding = 1e-4;
+
+[[noreturn]] void fail_unusable(const std::string& origin, const std::string& why) {
+  throw Error(ErrorCode::kCorrupt, origin + ": the server's log-probabilities are not usable: " + why +
+                                       "; use llama.cpp or vLLM, or a local model");
+}
+
+double checked_number(const Json& json, const std::string& origin) {
+  const double value = json.is_number() ? json.get<double>() : NAN;
+  if (!std::isfinite(value)) fail_unusable(origin, "one is no number, or none that is finite");
+  return value;
+}
+
+double checked_logprob(const Json& json, const std::string& origin) {
+  const double value = checked_number(json, origin);
+  if (value > kRounding) fail_unusable(origin, "one is above 0");
+  return std::min(value, 0.0);
+}
+
 }  // namespace
 
 std::vector<double> RemoteLanguageModel::score(std::span<const LmRequest> requests,
@@ -95,9 +115,11 @@ std::optional<double> RemoteLanguageModel::score_by_echo(const std::string& prom
   if (!reply.is_success()) throw_http_error(http_, where, reply);
   const Json body = parse_json(reply.body, http_.shown_url(where) + ": the reply");
   const Json& logprobs = field(element(field(body, "choices"), 0), "logprobs");
-  const std::vector<double> values = numbers_of(field(logprobs, "token_logprobs"));
-  const std::vector<double> offsets = numbers_of(field(logprobs, "text_offset"));
-  if (values.empty() || values.size() != offsets.size()) return std::nullopt;
+  const std::string origin = http_.shown_url(where);
+  const Json& values = field(logprobs, "token_logprobs");
+  std::vector<double> offsets;
+  for (const Json& offset : field(logprobs, "text_offset")) offsets.push_back(checked_number(offset, origin));
+  if (!values.is_array() || values.empty() || values.size() != offsets.size()) return std::nullopt;
   // Offsets count characters. A token that reaches over the border belongs to the continuation, and the token
   // that had to be generated does not.
   const auto begin = static_cast<double>(utf8::count(prompt)), end = static_cast<double>(utf8::count(whole));
@@ -107,11 +129,11 @@ std::optional<double> RemoteLanguageModel::score_by_echo(const std::string& prom
   for (size_t i = 0; i < values.size() && offsets[i] < end; ++i) {
     const double token_end = i + 1 < offsets.size() ? offsets[i + 1] : end;
     if (token_end <= begin) continue;
-    sum += values[i];
+    sum += checked_logprob(values[i], origin);  // the first of all is null: nothing is before it
     ++n;
   }
   if (n == 0) return std::nullopt;
-  return sum / n;
+  return checked_logprob(sum / n, origin);
 }
 
 std::optional<double> RemoteLanguageModel::score_first_token(const LmRequest& request,
@@ -124,7 +146,7 @@ std::optional<double> RemoteLanguageModel::score_first_token(const LmRequest& re
   body["top_logprobs"] = kTopLogprobs;
   const Slot slot(*this, cancel);
   const HttpRequest where{.path = "/chat/completions", .body = {}};
-  const HttpReply reply = post(where.path.c_str(), std::move(body), {}, cancel);
+  const HttpReply reply = post({.path = where.path, .body = std::move(body)}, {}, cancel);
   if (is_refusal(reply)) return std::nullopt;
   if (!reply.is_success()) throw_http_error(http_, where, reply);
   const Json answer = parse_json(reply.body, http_.shown_url(where) + ": the reply");
@@ -135,10 +157,9 @@ std::optional<double> RemoteLanguageModel::score_first_token(const LmRequest& re
   for (const Json& item : top) {
     std::string token = text_of(field(item, "token"));
     token.erase(0, std::min(token.find_first_not_of(' '), token.size()));
-    const Json& logprob = field(item, "logprob");
-    if (!logprob.is_number()) continue;
-    least = std::min(least, logprob.get<double>());
-    if (!token.empty() && continuation.starts_with(token)) best = std::max(best, logprob.get<double>());
+    const double logprob = checked_logprob(field(item, "logprob"), http_.shown_url(where));
+    least = std::min(least, logprob);
+    if (!token.empty() && continuation.starts_with(token)) best = std::max(best, logprob);
   }
   return std::isfinite(best) ? best
                              : least;  // not among the likeliest: at most as likely as the last of them

@@ -15,6 +15,8 @@
 namespace lectern {
 namespace {
 
+constexpr int kMaxLinks = 40;  // as Linux allows
+
 [[noreturn]] void fail(const std::filesystem::path& path, int error) {
   throw Error(error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
               path.string() + ": " + std::strerror(error) +
@@ -56,7 +58,25 @@ std::string read_file(const std::filesystem::path& path, uint64_t max_bytes) {
   }
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+std::filesystem::path writable_file(const std::filesystem::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    throw Error(ErrorCode::kIo, path.string() +
+                                    (S_ISDIR(info.st_mode) ? ": is a folder" : ": is no regular file") +
+                                    "; name another file to write");
+  }
+  std::filesystem::path file = path;
+  for (int links = 0; ::lstat(file.c_str(), &info) == 0 && S_ISLNK(info.st_mode); ++links) {
+    std::error_code error;
+    const std::filesystem::path next = std::filesystem::read_symlink(file, error);
+    if (error || links == kMaxLinks) fail(path, error ? error.value() : ELOOP);
+    file = file.parent_path() / next;  // an absolute link replaces all of it
+  }
+  return file;
+}
+
+void write_file_atomically(const std::filesystem::path& given, std::string_view content) {
+  const std::filesystem::path path = writable_file(given);
   const std::filesystem::path temporary = path.string() + ".tmp" + std::to_string(::getpid());
   try {
     const FileDescriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));

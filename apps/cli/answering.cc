@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "agent/collection_source.h"
+#include "apps/cli/number_options.h"
 #include "apps/cli/passages.h"
 
 namespace lectern::cli {
@@ -142,7 +143,7 @@ void add_answer_options(CLI::App* command, AnswerOptions& options) {
             }
           },
           ""));
-  command->add_option("--seed", options.seed, "Of the sampler")->capture_default_str();
+  add_seed_option(command, options.seed, "Of the sampler")->capture_default_str();
   command->add_flag("--explain", options.explain, "Show every step: searches, model calls, scores");
   command->add_flag("--no-index", options.no_index, "Ask what is indexed, without looking for changes");
 }
@@ -216,7 +217,13 @@ Answer Answerer::answer(Program& program, const AskRequest& request, const Answe
     return true;
   };
   ask_events.on_progress = out.progress();
-  Answer answer = Agent(*model_.model, model_.helper(), source).ask(request, ask_events, cancel);
+  Answer answer;
+  try {
+    answer = Agent(*model_.model, model_.helper(), source).ask(request, ask_events, cancel);
+  } catch (const Error&) {
+    if (!at_line_start) out.print("\n");  // what is said of the error begins a line
+    throw;
+  }
   if (plan_) remember_speed(program, *plan_, answer);
   if (out.json()) {
     for (const std::string& problem : problems) out.warning(printable(problem));

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "apps/cli/answering.h"
 #include "base/error.h"
@@ -36,9 +37,19 @@ std::string read_stdin(const CancelToken& cancel) {
   }
 }
 
+// A folder alone is no question, whatever its name says.
+void require_question(const std::string& folder, const std::string& question) {
+  std::error_code error;
+  if (!folder.empty() || !std::filesystem::exists(question, error)) return;
+  throw Error(ErrorCode::kInvalidArgument, "the question is missing: only " + question +
+                                               " was named; ask, such as: lectern ask " + question +
+                                               " \"What is this about?\"");
+}
+
 int ask(Program& program, const Options& options) {
   Output& out = program.output();
-  auto [folder, question] = split_arguments(options.arguments);
+  auto [folder, question] = split_arguments(options.arguments, "ask", "question");
+  require_question(folder, question);
   if (question == "-") question = read_stdin(program.cancel);
   require_words(question, "question");
 
@@ -82,7 +93,7 @@ void register_ask(CLI::App& app, Program& program) {
                    "The folder (default: the one you are in) and the question; -: from stdin")
       ->option_text("[FOLDER] QUESTION")
       ->required()
-      ->expected(1, 2);
+      ->expected(1, -1);  // more are refused with a remedy
   add_answer_options(command, options->answer);
   command->add_flag("--stream", options->stream,
                     "With --json: one line for every step and piece of text, then the result");

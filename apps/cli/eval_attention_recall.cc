@@ -6,6 +6,8 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/number_options.h"
+#include "apps/cli/output_file.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -206,9 +208,13 @@ int raise(SparseAttention& budgets, const Reading& reading, int group, double bo
 int refine(Program& program, const RecallOptions& options) {
   Output& out = program.output();
   const ProgressFn progress = out.progress();
-  const Qwen2Config config = ModelFile::open(resolve_model(model_name(program)), context_extension(program),
-                                             program.options.sparse_config)
-                                 ->config();
+  const std::filesystem::path model = resolve_model(model_name(program));
+  // The budgets that it begins with, of --sparse-config or in the model's folder, may be replaced.
+  std::vector<Input> inputs = {{"--text", options.text}};
+  if (!std::filesystem::is_directory(model)) inputs.push_back({"--model", model});
+  check_output("--refine", options.refine, inputs);
+  const Qwen2Config config =
+      ModelFile::open(model, context_extension(program), program.options.sparse_config)->config();
   SparseAttention budgets = config.sparse_attention;
   if (budgets.empty())
     budgets.assign(
@@ -277,7 +283,7 @@ void register_eval_attention_recall(CLI::App& eval, Program& program) {
       ->add_option("--thresholds", options->thresholds,
                    "Shares of the best page's attention from which a page is read")
       ->delimiter(',')
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_in(0, 1))
       ->capture_default_str();
   command->add_option(
       "--refine", options->refine,
@@ -286,7 +292,7 @@ void register_eval_attention_recall(CLI::App& eval, Program& program) {
       "from 1000 and 6096");
   command
       ->add_option("--bound", options->bound, "--refine: the share of the attention to keep in every piece")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_in(0, 1))
       ->capture_default_str();
   command->add_option("--rounds", options->rounds, "--refine: at most so many readings of the text")
       ->check(CLI::Range(1, 1000))

@@ -1,7 +1,6 @@
 // lectern eval folder: a person's own questions over their own folder, with the answers and files they
 // expect.
 #include <algorithm>
-#include <fstream>
 #include <map>
 
 #include "agent/agent.h"
@@ -10,6 +9,8 @@
 #include "apps/cli/command.h"
 #include "apps/cli/json_entries.h"
 #include "apps/cli/language_model.h"
+#include "apps/cli/number_options.h"
+#include "apps/cli/output_file.h"
 #include "apps/cli/target.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -27,6 +28,7 @@ struct FolderOptions {
 };
 
 struct FolderQuestion {
+  std::string place;  // in the file, for messages
   std::string question;
   std::string kind;                  // a name by which figures are grouped
   std::vector<std::string> answers;  // none: the documents do not answer it
@@ -65,7 +67,9 @@ std::vector<FolderQuestion> read_questions(const FolderOptions& options) {
   std::vector<FolderQuestion> questions;
   for_each_entry(options.questions, [&](const JsonEntry& entry) {
     FolderQuestion question;
+    question.place = entry.place();
     question.question = entry.string("question");
+    said_of(question.place, [&] { require_words(question.question, "question"); });
     question.answers = entry.strings("answers");
     question.files = entry.strings("files");
     if (entry.has("kind")) question.kind = entry.string("kind");
@@ -86,11 +90,12 @@ bool is_file(const std::string& path, const std::string& file) {
 class FolderEvaluation {
  public:
   FolderEvaluation(const FolderOptions& options, Program& program)
-      : options_(options), program_(program), questions_(read_questions(options)) {
-    if (!options.replies.empty()) {
-      replies_.open(options.replies, std::ios::trunc);
-      if (!replies_) throw Error(ErrorCode::kIo, options.replies + ": cannot be written");
-    }
+      : options_(options),
+        program_(program),
+        questions_(read_questions(options)),
+        replies_(
+            "--replies", options.replies,
+            with_shared_inputs(program, {{"--questions", options.questions}, {"FOLDER", options.folder}})) {
     // In memory: what is measured is the folder as it is now, and nothing kept from earlier questions.
     const std::filesystem::path roots[] = {options.folder};
     warn_about_files(program, collection_->index(roots, {}, program.output().progress(), program.cancel));
@@ -122,7 +127,9 @@ class FolderEvaluation {
     request.level = parse_level(options_.level).value();
     request.seed = options_.seed;
     const Stopwatch watch;
-    const Answer answer = Agent(*model_.model, model_.helper(), *source_).ask(request, {}, program_.cancel);
+    const Answer answer = said_of(question.place, [&] {
+      return Agent(*model_.model, model_.helper(), *source_).ask(request, {}, program_.cancel);
+    });
     const double seconds = watch.seconds();
     const bool holds = contains_answer(without_markers(answer.text), question.answers);
     const bool cited = std::any_of(answer.citations.begin(), answer.citations.end(), [&](const Citation& c) {
@@ -150,26 +157,25 @@ class FolderEvaluation {
       sums->refused += !answer.found;
     }
     if (!replies_.is_open()) return;
-    replies_ << dump_json({{"question", question.question},
-                           {"kind", question.kind},
-                           {"answers", question.answers},
-                           {"reply", answer.text},
-                           {"level", to_string(answer.level)},
-                           {"found", answer.found},
-                           {"contains", holds},
-                           {"cited", cited},
-                           {"all_files_read", all_files},
-                           {"trace", lectern::to_json(answer.trace)}})
-             << std::endl;
+    replies_.add({{"question", question.question},
+                  {"kind", question.kind},
+                  {"answers", question.answers},
+                  {"reply", answer.text},
+                  {"level", to_string(answer.level)},
+                  {"found", answer.found},
+                  {"contains", holds},
+                  {"cited", cited},
+                  {"all_files_read", all_files},
+                  {"trace", lectern::to_json(answer.trace)}});
   }
 
   const FolderOptions& options_;
   Program& program_;
   std::vector<FolderQuestion> questions_;
+  OutputFile replies_;
   std::unique_ptr<Collection> collection_ = Collection::open_in_memory();
   std::unique_ptr<CollectionSource> source_;
   OpenModel model_;
-  std::ofstream replies_;
   FolderSums all_;
   std::map<std::string, FolderSums> by_kind_;
 };
@@ -208,7 +214,7 @@ void register_eval_folder(CLI::App& eval, Program& program) {
           "auto: what suits")
       ->check(CLI::IsMember({"auto", "0", "1", "2", "3"}))
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Of the answers");
+  add_seed_option(command, options->seed, "Of the answers");
   command->add_option("--replies", options->replies,
                       "Write every reply with its trace to this file, a JSON line each");
   add_model_options(command, program.options);

@@ -2,15 +2,17 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <fstream>
 #include <set>
 
 #include "agent/agent.h"
 #include "agent/collection_source.h"
 #include "apps/cli/answer_match.h"
 #include "apps/cli/command.h"
+#include "apps/cli/json_entries.h"
 #include "apps/cli/language_model.h"
 #include "apps/cli/multihop_data.h"
+#include "apps/cli/number_options.h"
+#include "apps/cli/output_file.h"
 #include "apps/cli/squad_data.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -55,14 +57,15 @@ std::string without_question(const std::string& reply, std::string question) {
 class MultihopEvaluation {
  public:
   MultihopEvaluation(const MultihopOptions& options, Program& program)
-      : options_(options), program_(program), collection_(Collection::open_in_memory()) {
+      : options_(options),
+        program_(program),
+        replies_(
+            "--replies", options.replies,
+            with_shared_inputs(program, {{"--corpus", options.corpus}, {"--questions", options.questions}})),
+        collection_(Collection::open_in_memory()) {
     const std::vector<MultihopQuestion> all = read_multihop_questions(options.questions);
     for (const size_t i : sample_numbers(all.size(), options.limit, options.seed))
       questions_.push_back(all[i]);
-    if (!options.replies.empty()) {
-      replies_.open(options.replies, std::ios::trunc);
-      if (!replies_) throw Error(ErrorCode::kIo, options.replies + ": cannot be written");
-    }
     const std::vector<Document> documents = read_multihop_corpus(options.corpus);
     const Stopwatch watch;
     for (size_t i = 0; i < documents.size() && !program.cancel.cancelled(); ++i) {
@@ -138,7 +141,9 @@ class MultihopEvaluation {
       const Stopwatch watch;
       Answer answer;
       try {
-        answer = Agent(*model.model, model.helper(), source).ask(request, {}, program_.cancel);
+        answer = said_of(question.place, [&] {
+          return Agent(*model.model, model.helper(), source).ask(request, {}, program_.cancel);
+        });
       } catch (const Error& error) {
         if (error.code() == ErrorCode::kCancelled) break;
         throw;
@@ -159,15 +164,14 @@ class MultihopEvaluation {
       contains += question.score_answer && holds;
       unrepeated += question.score_answer && says;
       if (replies_.is_open()) {
-        replies_ << dump_json({{"question", question.question},
-                               {"answers", question.answers},
-                               {"reply", answer.text},
-                               {"level", to_string(answer.level)},
-                               {"evidence", share},
-                               {"contains", holds},
-                               {"contains_unrepeated", says},
-                               {"trace", lectern::to_json(answer.trace)}})
-                 << std::endl;
+        replies_.add({{"question", question.question},
+                      {"answers", question.answers},
+                      {"reply", answer.text},
+                      {"level", to_string(answer.level)},
+                      {"evidence", share},
+                      {"contains", holds},
+                      {"contains_unrepeated", says},
+                      {"trace", lectern::to_json(answer.trace)}});
       }
     }
     const double count = std::max(1, n);
@@ -185,10 +189,10 @@ class MultihopEvaluation {
 
   const MultihopOptions& options_;
   Program& program_;
+  OutputFile replies_;
   std::vector<MultihopQuestion> questions_;
   std::unique_ptr<Collection> collection_;
   double index_seconds_ = 0;
-  std::ofstream replies_;
 };
 
 int run_eval_multihop(const MultihopOptions& options, Program& program) {
@@ -223,7 +227,7 @@ void register_eval_multihop(CLI::App& eval, Program& program) {
       ->check(CLI::IsMember({"1", "2", "3", "auto"}))
       ->capture_default_str();
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
-  command->add_option("--seed", options->seed, "Of the draw");
+  add_seed_option(command, options->seed, "Of the draw");
   command->add_option("--passages", options->passages, "Chunks to give the model; 0: what suits it")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--replies", options->replies,

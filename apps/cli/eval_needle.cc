@@ -10,6 +10,8 @@
 #include "apps/cli/haystack.h"
 #include "apps/cli/heat_map.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/number_options.h"
+#include "apps/cli/output_file.h"
 #include "apps/cli/text_question.h"
 #include "apps/cli/work_left.h"
 #include "apps/common/printable.h"
@@ -70,6 +72,7 @@ class NeedleEvaluation {
         lengths_(sorted(options.tokens)),
         depths_(options.depth.empty() ? even_depths(options.depths) : sorted(options.depth)),
         cells_(lengths_.size() * depths_.size()) {
+    check_output("--svg", options.svg, with_shared_inputs(program, {}));
     write_picture();  // that it cannot be written is better known now
     engine_ = load_reader(program, whole_, lengths_.back(), kMaxAnswerTokens);
   }
@@ -314,12 +317,12 @@ void register_eval_needle(CLI::App& eval, Program& program) {
           ->capture_default_str();
   command->add_option("--depth", options->depth, "These depths instead, from 0 to 1, such as 0.25,0.5")
       ->delimiter(',')
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_in(0, 1))
       ->excludes(depths);
   command->add_option("--trials", options->trials, "Texts and pass keys for each length and depth")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Of the texts and pass keys")->capture_default_str();
+  add_seed_option(command, options->seed, "Of the texts and pass keys")->capture_default_str();
   add_reader_level(command, options->level);
   command->add_option("--svg", options->svg, "Draw length by depth as a picture into this file");
   add_model_options(command, program.options);

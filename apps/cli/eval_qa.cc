@@ -1,12 +1,13 @@
 // lectern eval qa: answers the questions of a SQuAD-format file from its own paragraphs and compares.
 #include <algorithm>
-#include <fstream>
 
 #include "agent/agent.h"
 #include "agent/collection_source.h"
 #include "apps/cli/answer_match.h"
 #include "apps/cli/command.h"
 #include "apps/cli/language_model.h"
+#include "apps/cli/number_options.h"
+#include "apps/cli/output_file.h"
 #include "apps/cli/squad_data.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -88,6 +89,8 @@ class QaEvaluation {
   QaEvaluation(const QaOptions& options, Program& program)
       : options_(options),
         program_(program),
+        replies_("--replies", options.replies,
+                 with_shared_inputs(program, {{"--data", options.data}, {"--documents", options.documents}})),
         questions_(read_squad(options.data)),
         documents_(options.documents.empty() ? questions_ : read_squad(options.documents)),
         left_out_(options.unanswerable ? leave_out_half(documents_.articles.size(), options.seed)
@@ -99,10 +102,6 @@ class QaEvaluation {
                                                    options.data + "; --unanswerable needs parallel files");
     }
     model_ = open_model(program);
-    if (!options.replies.empty()) {
-      replies_.open(options.replies, std::ios::trunc);
-      if (!replies_) throw Error(ErrorCode::kIo, options.replies + ": cannot be written");
-    }
   }
 
   // Stops early when cancelled; what was measured until then counts.
@@ -183,19 +182,18 @@ class QaEvaluation {
       Json passages = Json::array(), quotes = Json::array();
       for (const SourcePassage& passage : answer.context) passages.push_back(passage.text);
       for (const Citation& citation : answer.citations) quotes.push_back(citation.quote);
-      replies_ << dump_json({{"question", question.question},
-                             {"answers", golds},
-                             {"reply", answer.text},
-                             {"answerable", answerable},
-                             {"found", answer.found},
-                             {"passages", passages},
-                             {"quotes", quotes},
-                             {"unsupported", answer.unsupported.size()},
-                             {"evidence", evidence},
-                             {"contains", contains},
-                             {"cited", cited},
-                             {"trace", lectern::to_json(answer.trace)}})
-               << std::endl;
+      replies_.add({{"question", question.question},
+                    {"answers", golds},
+                    {"reply", answer.text},
+                    {"answerable", answerable},
+                    {"found", answer.found},
+                    {"passages", passages},
+                    {"quotes", quotes},
+                    {"unsupported", answer.unsupported.size()},
+                    {"evidence", evidence},
+                    {"contains", contains},
+                    {"cited", cited},
+                    {"trace", lectern::to_json(answer.trace)}});
     }
   }
 
@@ -218,12 +216,12 @@ class QaEvaluation {
 
   const QaOptions& options_;
   Program& program_;
+  OutputFile replies_;
   SquadData questions_, documents_;
   std::vector<bool> left_out_;  // by article
   std::unique_ptr<Collection> collection_;
   CollectionSource source_;
   OpenModel model_;
-  std::ofstream replies_;
   QaSums sums_;
 };
 
@@ -258,7 +256,7 @@ void register_eval_qa(CLI::App& eval, Program& program) {
           "0: read everything, 1: retrieve, 2: read chunk by chunk, 3: ask itself simpler questions, auto")
       ->check(CLI::IsMember({"auto", "0", "1", "2", "3"}));
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
-  command->add_option("--seed", options->seed, "Of the draw");
+  add_seed_option(command, options->seed, "Of the draw");
   command->add_option("--passages", options->passages, "Chunks to give the model; 0: what suits it")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--helpers", options->helper_calls, "Split and keyword calls: auto, always, never")

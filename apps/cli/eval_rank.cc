@@ -1,13 +1,15 @@
 // lectern eval rank: which way of judging chunks from prefill alone puts the chunk that answers a question
 // first, among those that search finds hardest to tell apart.
 #include <algorithm>
-#include <fstream>
 
 #include "agent/chunk_judge.h"
 #include "agent/collection_source.h"
 #include "agent/engine_language_model.h"
 #include "apps/cli/command.h"
+#include "apps/cli/json_entries.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/number_options.h"
+#include "apps/cli/output_file.h"
 #include "apps/cli/squad_data.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -64,6 +66,8 @@ class RankEvaluation {
   RankEvaluation(const RankOptions& options, Program& program)
       : options_(options),
         program_(program),
+        scores_("--scores", options.scores,
+                with_shared_inputs(program, {{"--data", options.data}, {"--documents", options.documents}})),
         questions_(read_squad(options.data)),
         documents_(options.documents.empty() ? questions_ : read_squad(options.documents)),
         collection_(make_collection(documents_)),
@@ -76,10 +80,6 @@ class RankEvaluation {
                                                    options.data + "; the two files must be parallel");
     engine_ = load_model(program);
     model_ = std::make_unique<EngineLanguageModel>(*engine_, model_name(program));
-    if (!options.scores.empty()) {
-      scores_.open(options.scores, std::ios::trunc);
-      if (!scores_) throw Error(ErrorCode::kIo, options.scores + ": cannot be written");
-    }
   }
 
   // Stops early when cancelled; what was measured until then counts.
@@ -91,7 +91,9 @@ class RankEvaluation {
       if (program_.cancel.cancelled()) break;
       progress({"judging", "", done++, sample.size(), 0, 0});
       try {
-        rank(question);
+        said_of(options_.data + ": question " +
+                    (question.id.empty() ? std::to_string(question.number + 1) : question.id),
+                [&] { rank(question); });
       } catch (const Error& error) {
         if (error.code() != ErrorCode::kCancelled) throw;
         break;
@@ -136,7 +138,7 @@ class RankEvaluation {
     }
     if (!scores_.is_open()) return;
     line["blank"] = ChunkJudge(*model_, question.question).blank_score(program_.cancel);
-    scores_ << dump_json(line) << std::endl;
+    scores_.add(line);
   }
 
   std::vector<double> judge(const SquadQuestion& question, const Candidates& candidates, JudgeMethod method,
@@ -187,13 +189,13 @@ class RankEvaluation {
 
   const RankOptions& options_;
   Program& program_;
+  OutputFile scores_;
   SquadData questions_, documents_;
   std::unique_ptr<Collection> collection_;
   std::vector<DocumentInfo> articles_;  // in the order of documents_.articles
   CollectionSource source_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<EngineLanguageModel> model_;
-  std::ofstream scores_;
   std::vector<Ranking> rankings_;
   int n_ = 0, without_chunk_ = 0;
 };
@@ -226,7 +228,7 @@ void register_eval_rank(CLI::App& eval, Program& program) {
       ->check(CLI::Range(2, 100))
       ->capture_default_str();
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
-  command->add_option("--seed", options->seed, "Of the draw");
+  add_seed_option(command, options->seed, "Of the draw");
   command->add_option("--scores", options->scores, "Write every score to this file, a JSON line a question");
   add_model_options(command, program.options);
   add_output_options(command, program.options);

@@ -2,13 +2,14 @@
 // agent.
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <optional>
 #include <set>
 
 #include "apps/cli/command.h"
 #include "apps/cli/heat_map.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/number_options.h"
+#include "apps/cli/output_file.h"
 #include "apps/cli/ruler_tasks.h"
 #include "apps/cli/text_question.h"
 #include "apps/cli/work_left.h"
@@ -57,12 +58,11 @@ class RulerEvaluation {
         whole_(options.level == "whole"),
         tasks_(wanted_tasks()),
         lengths_(std::set<int>(options.tokens.begin(), options.tokens.end())),
-        cells_(tasks_.size() * lengths_.size()) {
+        cells_(tasks_.size() * lengths_.size()),
+        replies_("--replies", options.replies, with_shared_inputs(program, {{"--data", options.data}})) {
     if (!options.data.empty()) data_ = read_squad(options.data);
-    if (!options.replies.empty()) {
-      replies_.open(options.replies, std::ios::trunc);
-      if (!replies_) throw Error(ErrorCode::kIo, options.replies + ": cannot be written");
-    }
+    check_output("--svg", options.svg,
+                 with_shared_inputs(program, {{"--data", options.data}, {"--replies", options.replies}}));
     write_picture();  // that it cannot be written is better known now
     engine_ = load_reader(program, whole_, *lengths_.rbegin(), ruler_max_new_tokens());
     costs_ = context_costs(engine_->model_file());
@@ -161,14 +161,13 @@ class RulerEvaluation {
                    .seconds = time.seconds(),
                    .prompt_tokens = reply.prompt_tokens};
     if (replies_.is_open()) {
-      replies_ << dump_json({{"task", task},
-                             {"tokens", n_tokens},
-                             {"seed", seed},
-                             {"question", sample.question},
-                             {"answers", sample.answers},
-                             {"reply", reply.text},
-                             {"score", one.score}})
-               << std::endl;
+      replies_.add({{"task", task},
+                    {"tokens", n_tokens},
+                    {"seed", seed},
+                    {"question", sample.question},
+                    {"answers", sample.answers},
+                    {"reply", reply.text},
+                    {"score", one.score}});
     }
     return one;
   }
@@ -246,8 +245,8 @@ class RulerEvaluation {
   std::vector<std::string> tasks_;
   std::set<int> lengths_;
   std::vector<Cell> cells_;  // [tasks, lengths]
+  OutputFile replies_;
   SquadData data_;
-  std::ofstream replies_;
   std::unique_ptr<Engine> engine_;
   ContextCosts costs_;
 };
@@ -280,7 +279,7 @@ void register_eval_ruler(CLI::App& eval, Program& program) {
   command->add_option("--trials", options->trials, "Texts for each task and length")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Of the texts")->capture_default_str();
+  add_seed_option(command, options->seed, "Of the texts")->capture_default_str();
   command->add_option("--data", options->data, "Questions and paragraphs for qa, in SQuAD format")
       ->check(CLI::ExistingFile);
   add_reader_level(command, options->level);

@@ -7,6 +7,7 @@
 #include "agent/retrieve.h"
 #include "apps/cli/command.h"
 #include "apps/cli/language_model.h"
+#include "apps/cli/number_options.h"
 #include "apps/cli/squad_data.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -215,7 +216,7 @@ void register_eval_search(CLI::App& eval, Program& program) {
   command->add_option("--documents", options->documents, "Search the text of this parallel file")
       ->check(CLI::ExistingFile);
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
-  command->add_option("--seed", options->seed, "Of the draw");
+  add_seed_option(command, options->seed, "Of the draw");
   command->add_flag("--names", options->names, "Follow the names of documents, as the agent does");
   command->add_flag("--keywords", options->keywords,
                     "Let a model add keywords in the documents' languages, as the agent does");

@@ -1,12 +1,17 @@
 #include "apps/cli/json_entries.h"
 
-#include "base/error.h"
 #include "base/files.h"
 
 namespace lectern {
 namespace {
 
 constexpr uint64_t kMaxFileBytes = uint64_t{1} << 30;
+
+// `a "title"`, `an "answer"`.
+std::string with_article(const std::string& key) {
+  const bool vowel = !key.empty() && std::string_view("aeiou").find(key[0]) != std::string_view::npos;
+  return (vowel ? "an \"" : "a \"") + key + "\"";
+}
 
 }  // namespace
 
@@ -21,7 +26,7 @@ const Json& JsonEntry::field(const char* key) const {
 
 std::string JsonEntry::string(const char* key) const {
   const Json& value = field(key);
-  if (!value.is_string()) fail(std::string("has a \"") + key + "\" that is no string");
+  if (!value.is_string()) fail("has " + with_article(key) + " that is no string");
   return value.get<std::string>();
 }
 
@@ -33,7 +38,7 @@ std::vector<std::string> JsonEntry::strings(const char* key) const {
     good = good && item.is_string();
     if (good) out.push_back(item.get<std::string>());
   }
-  if (!good) fail(std::string("has a \"") + key + "\" that is no list of strings");
+  if (!good) fail("has " + with_article(key) + " that is no list of strings");
   return out;
 }
 

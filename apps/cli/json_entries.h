@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/json.h"
 
 namespace lectern {
@@ -17,6 +18,7 @@ class JsonEntry {
  public:
   JsonEntry(const Json& json, std::string place);
 
+  const std::string& place() const { return place_; }  // for messages: "FILE: entry 3"
   bool has(const char* key) const { return json_.contains(key); }
   // These throw Error(kCorrupt) when the field is missing or of another type.
   const Json& field(const char* key) const;
@@ -28,6 +30,17 @@ class JsonEntry {
   const Json& json_;
   std::string place_;
 };
+
+// What `body` returns; its Error is said of `place`, unless it is that the work was cancelled.
+template <typename Body>
+auto said_of(const std::string& place, const Body& body) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kCancelled) throw;
+    throw Error(error.code(), place + ": " + error.what());
+  }
+}
 
 // Throws Error(kCorrupt) for a file that is no list, or an empty one.
 void for_each_entry(const std::filesystem::path& path, const std::function<void(const JsonEntry&)>& body);

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <span>
+#include <string_view>
+#include <vector>
 
 #include "apps/cli/command.h"
 #include "apps/cli/usage.h"
@@ -60,6 +62,14 @@ int run_guarded(Program& program) {
   }
 }
 
+// "lectern help COMMAND" is "lectern COMMAND --help".
+std::vector<const char*> with_help_as_option(std::vector<const char*> words) {
+  if (words.size() < 2 || std::string_view(words[1]) != "help") return words;
+  words.erase(words.begin() + 1);
+  words.push_back("--help");
+  return words;
+}
+
 }  // namespace
 
 int Program::run() {
@@ -84,11 +94,12 @@ int main(int argc, char** argv) {
   app.formatter(help_formatter());
   app.footer("Exit codes: 0 found or done, 1 nothing found, 2 wrong usage or failure, 130 interrupted.");
   register_commands(app, program);
+  const std::vector<const char*> words = with_help_as_option({argv, argv + argc});
   try {
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    const std::span<const char* const> arguments(argv + 1, argv + std::max(argc, 1));
+    const auto arguments = std::span(words).subspan(std::min<size_t>(words.size(), 1));
     const bool json = std::any_of(arguments.begin(), arguments.end(),
                                   [](std::string_view argument) { return argument == "--json"; });
     report_error(json, to_string(ErrorCode::kInvalidArgument), explain_usage(app, error, arguments),

@@ -3,6 +3,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/number_options.h"
 #include "apps/mcp/stdio.h"
 #include "apps/server/mcp_tools.h"
 #include "base/error.h"
@@ -61,7 +62,7 @@ void register_mcp(CLI::App& app, Program& program) {
   auto options = std::make_shared<Options>();
   command->add_option("FOLDER", options->folders, "Folders to offer (default: all that are indexed)");
   command->add_option("--idle-minutes", options->idle_minutes, "A model unused for so long is unloaded")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(number_in(0, 1e6))
       ->capture_default_str();
   command->add_flag("--no-index", options->no_index, "Offer what is indexed, without looking for changes");
   command->add_flag("-q,--quiet", program.options.quiet, "No notes on stderr; warnings and errors stay");

@@ -8,6 +8,7 @@ std::vector<MultihopQuestion> read_multihop_questions(const std::filesystem::pat
   std::vector<MultihopQuestion> questions;
   for_each_entry(path, [&](const JsonEntry& entry) {
     MultihopQuestion question;
+    question.place = entry.place();
     question.question = entry.string("question");
     question.titles = entry.strings("supporting_titles");
     if (question.titles.empty()) entry.fail("has no title in \"supporting_titles\"");

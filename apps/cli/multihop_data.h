@@ -13,6 +13,7 @@
 namespace lectern {
 
 struct MultihopQuestion {
+  std::string place;  // in the file, for messages
   std::string question;
   std::vector<std::string> titles;   // of the passages it needs, at least one
   std::vector<std::string> answers;  // the answer and its other forms

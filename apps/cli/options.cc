@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "apps/cli/number_options.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
@@ -238,7 +239,7 @@ void add_kept_option(CLI::App* command, SharedOptions& options) {
           "--kept-gb", options.kept_gb,
           "GB on disk for documents that were read whole (--level 4), which then are not read again; "
           "0: none (default: 4)")
-      ->check(CLI::Range(0.0, kMaxKeptGb));
+      ->check(number_in(0, kMaxKeptGb));
 }
 
 void add_llm_options(CLI::App* command, SharedOptions& options) {

@@ -7,7 +7,7 @@ namespace {
 
 int read(Program& program, const std::vector<std::string>& arguments) {
   Output& out = program.output();
-  const auto [folder, wanted] = split_arguments(arguments);
+  const auto [folder, wanted] = split_arguments(arguments, "read", "citation");
   const auto collection = open_existing(find_target(program, folder));
   const Reference reference = parse_reference(*collection, wanted);
 
@@ -58,7 +58,7 @@ void register_read(CLI::App& app, Program& program) {
   command->add_option("arguments", *arguments, "The folder (default: the one you are in) and the citation")
       ->option_text("[FOLDER] PATH[:LINES|:pPAGES]|#PASSAGE")
       ->required()
-      ->expected(1, 2);
+      ->expected(1, -1);  // more are refused with a remedy
   add_collection_option(command, program.options);
   add_output_options(command, program.options);
   program.on_run(command, [&program, arguments] { return read(program, *arguments); });

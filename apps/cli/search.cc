@@ -51,7 +51,7 @@ void print_hit(Output& out, size_t rank, const SearchHit& hit, bool explain) {
 
 int search(Program& program, const Options& options) {
   Output& out = program.output();
-  const auto [folder, query] = split_arguments(options.arguments);
+  const auto [folder, query] = split_arguments(options.arguments, "search", "query");
   require_words(query, "query");
   const Target target = find_target(program, folder);
   const auto collection =
@@ -93,7 +93,7 @@ void register_search(CLI::App& app, Program& program) {
       ->add_option("arguments", options->arguments, "The folder (default: the one you are in) and the words")
       ->option_text("[FOLDER] WORDS")
       ->required()
-      ->expected(1, 2);
+      ->expected(1, -1);  // more are refused with a remedy
   command->add_option("-k,--limit", options->limit, "At most so many passages")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();

@@ -3,6 +3,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/number_options.h"
 #include "apps/server/server.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -96,12 +97,12 @@ void register_serve(CLI::App& app, Program& program) {
   command->add_option("--unix", options->unix_path, "Listen on this UNIX socket instead");
   command->add_option("--api-key-file", options->key_file, "File that holds the key every request must show");
   command->add_option("--idle-minutes", options->idle_minutes, "A model unused for so long is unloaded")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(number_in(0, 1e6))
       ->capture_default_str();
   command
       ->add_option("--model-memory", options->model_memory_gb,
                    "GB that the files of all loaded models may have; 0: three quarters of the memory")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(number_in(0, 1e6))
       ->capture_default_str();
   command->add_flag("--no-index", options->no_index, "Serve what is indexed, without looking for changes");
   command->add_flag("--log", options->log,

@@ -36,6 +36,9 @@ std::optional<Target> try_find_target(const Program& program, const std::string&
     if (!fs::exists(folder, error)) {
       throw Error(ErrorCode::kNotFound, folder + ": " + (error ? error.message() : "no such file or folder"));
     }
+    if (!fs::is_directory(folder, error) && !fs::is_regular_file(folder, error))
+      throw Error(ErrorCode::kInvalidArgument,
+                  folder + ": is neither a file nor a folder; name one of these");
     return Target{folder, database.empty() ? default_collection_path(folder) : fs::path(database)};
   }
   if (!database.empty()) return Target{{}, database};
@@ -52,8 +55,8 @@ Target find_target(const Program& program, const std::string& folder) {
   if (const auto target = try_find_target(program, folder)) return *target;
   throw Error(
       ErrorCode::kNotFound,
-      "no folder was named, and none at or above the current one is indexed; put one before the words, "
-      "such as: lectern ask FOLDER \"question\"");
+      "no folder was named, and none at or above the current one is indexed; name one, or index one with: "
+      "lectern index FOLDER");
 }
 
 std::unique_ptr<Collection> open_or_create(const Target& target) {
@@ -113,9 +116,20 @@ std::string summary(const IndexReport& report) {
   return text + " (" + format_bytes(report.bytes_read) + " read in " + format_seconds(report.seconds) + ")";
 }
 
-FolderAndText split_arguments(const std::vector<std::string>& arguments) {
+FolderAndText split_arguments(const std::vector<std::string>& arguments, const std::string& command,
+                              const std::string& what) {
+  if (arguments.size() == 1) return {"", arguments[0]};
   if (arguments.size() == 2) return {arguments[0], arguments[1]};
-  return {"", arguments.at(0)};
+  constexpr size_t kLongestExample = 100;
+  std::error_code error;
+  const bool names_folder = fs::exists(arguments.at(0), error);
+  std::string words;
+  for (size_t i = names_folder ? 1 : 0; i < arguments.size() && words.size() <= kLongestExample; ++i)
+    words += (words.empty() ? "" : " ") + arguments[i];
+  if (words.size() > kLongestExample) words = "...";
+  throw Error(ErrorCode::kInvalidArgument,
+              "more than a folder and a " + what + " were given; put the " + what + " in quotes: lectern " +
+                  command + " " + (names_folder ? arguments[0] + " " : "") + "\"" + words + "\"");
 }
 
 }  // namespace lectern::cli

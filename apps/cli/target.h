@@ -19,7 +19,8 @@ struct Target {
 };
 
 // `folder` as given ("": not given). Without it the target is --collection, or else the nearest folder at or
-// above the current one that has been indexed. Throws Error(kNotFound) that says what to name.
+// above the current one that has been indexed. Throws Error(kNotFound) that says what to name, and
+// Error(kInvalidArgument) for what is neither a folder nor a file.
 Target find_target(const Program& program, const std::string& folder);
 // Null when there is none.
 std::optional<Target> try_find_target(const Program& program, const std::string& folder);
@@ -42,6 +43,9 @@ struct FolderAndText {
   std::string folder;  // "": not given
   std::string text;
 };
-FolderAndText split_arguments(const std::vector<std::string>& arguments);
+// `command` and what its text is ("question"), for the Error(kInvalidArgument) that says how to write several
+// words.
+FolderAndText split_arguments(const std::vector<std::string>& arguments, const std::string& command,
+                              const std::string& what);
 
 }  // namespace lectern::cli

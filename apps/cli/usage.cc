@@ -57,7 +57,8 @@ std::string full_name(const CLI::App& app) {
 // A missing argument in the words of the help: "[FOLDER] QUESTION", not the name it has in the code.
 std::string in_words(const CLI::App& app, std::string message) {
   for (const CLI::Option* option : app.get_options())
-    if (!option->get_option_text().empty() && message.starts_with(option->get_name()))
+    if (option->get_positional() && !option->get_option_text().empty() &&
+        message.starts_with(option->get_name()))
       return option->get_option_text() + message.substr(option->get_name().size());
   return message;
 }

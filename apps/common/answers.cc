@@ -25,8 +25,11 @@ AskBudget parse_budget(const std::vector<std::string>& limits) {
     } else if (positive && whole && unit == "tokens") {
       budget.tokens = static_cast<int>(number);
     } else {
+      const bool none = error == std::errc() && number <= 0;
       throw Error(ErrorCode::kInvalidArgument,
-                  "'" + limit + "' is not a budget: write 30s, 2min, 200chunks or 20000tokens");
+                  "'" + limit + "' is not a budget: " +
+                      (none ? "it must be more than zero, and no limit is none at all; " : "") +
+                      "write 30s, 2min, 200chunks or 20000tokens");
     }
   }
   return budget;

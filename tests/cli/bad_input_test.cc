@@ -189,6 +189,18 @@ TEST_CASE("a folder that is not there is one error") {
   }
 }
 
+TEST_CASE("what is neither a folder nor a file is one error") {
+  const Folder folder;
+  const std::string database = (folder.folder() / "m.db").string();
+  REQUIRE(folder.run({"index", folder.documents().string(), "-c", database}).exit_code == 0);
+  const SubprocessResult result =
+      folder.run({"search", "/dev/null", "lighthouse", "-c", database, "--no-index"});
+  CHECK(result.exit_code == 2);
+  CHECK(result.out.empty());
+  CHECK(is_one_error(result.err));
+  CHECK_THAT(result.err, Catch::Contains("/dev/null: is neither a file nor a folder"));
+}
+
 TEST_CASE("files and folders that may not be read are warnings and the rest is indexed") {
   const Folder folder;
   const auto secret = folder.write("secret.md", "hidden\n");

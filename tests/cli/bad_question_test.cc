@@ -53,6 +53,22 @@ TEST_CASE("a query with control characters and no UTF-8 is answered") {
   }
 }
 
+TEST_CASE("a bad question in a file is one error that names the file and the entry") {
+  const Notes notes;
+  const auto check = [&](const std::string& second, const std::string& said) {
+    const auto file = notes.folder() / "questions.json";
+    write_file_atomically(file, R"([{"question": "When?", "answers": [], "files": []}, )" + second + "]");
+    const SubprocessResult result = notes.run({"eval", "folder", notes.name(), "--questions", file.string()});
+    CHECK(result.exit_code == 2);
+    CHECK(is_one_error(result.err));
+    CHECK_THAT(result.err, Catch::Contains("questions.json: entry 2") && Catch::Contains(said));
+  };
+  check(R"({"question": " ", "answers": [], "files": []})", "the question is empty");
+  check(R"({"question": "?!", "answers": [], "files": []})", "has no words");
+  check(R"({"question": "When?", "answers": 7, "files": []})", "has an \"answers\" that is no list");
+  check(R"({"question": "When?", "answers": [], "files": 7})", "has a \"files\" that is no list");
+}
+
 TEST_CASE("files of questions and settings that hold zero bytes are one error that names them") {
   const Notes notes;
   const auto zeros = notes.folder() / "zeros.json";

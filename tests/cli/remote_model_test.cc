@@ -60,6 +60,51 @@ TEST_CASE("ask answers with the model behind --llm and cites") {
   CHECK_THAT(result.out + result.err, !Catch::Contains("secret"));
 }
 
+TEST_CASE("the error of an answer that broke off begins a line") {
+  const RemoteWorld world;
+  const ApiServer server([](const ApiRequest& request, const ApiConnection& connection) {
+    if (request.path != "/v1/chat/completions") return connection.reply(404, "{}");
+    connection.begin_stream();
+    connection.text("The lighthouse was built in 1850 by Ada Quill, who lived there. She was");
+  });
+  const std::vector<std::string> ask = {"ask",
+                                        world.documents().string(),
+                                        "When was the lighthouse built?",
+                                        "--llm",
+                                        server.url(),
+                                        "--llm-model",
+                                        "m",
+                                        "--llm-context",
+                                        "4096"};
+  const SubprocessResult broken = world.run(ask);
+  CHECK(broken.exit_code == 2);
+  INFO(broken.out);
+  REQUIRE_FALSE(broken.out.empty());
+  CHECK(broken.out.ends_with('\n'));
+  std::vector<std::string> as_json = ask;
+  as_json.emplace_back("--json");
+  CHECK(World::json(world.run(as_json)).contains("error"));
+}
+
+TEST_CASE("a question that is too long for the model is named with its file and entry") {
+  const RemoteWorld world;
+  const ScopedVariable key("LECTERN_LLM_API_KEY", kKey);
+  std::string question = "When";
+  while (question.size() < 100'000) question += " was the lighthouse built";
+  const auto file = world.folder() / "questions.json";
+  write_file_atomically(
+      file,
+      dump_json(
+          {{{"question", "When was the lighthouse built?"}, {"answers", {"1850"}}, {"files", {"good.md"}}},
+           {{"question", question}, {"answers", {"1"}}, {"files", {"x"}}}}));
+  const SubprocessResult result =
+      world.run({"eval", "folder", world.documents().string(), "--questions", file.string(), "--level", "1",
+                 "--llm", world.server.url(), "-q"});
+  CHECK(result.exit_code == 2);
+  CHECK(is_one_error(result.err));
+  CHECK_THAT(result.err, Catch::Contains("questions.json: entry 2: "));
+}
+
 TEST_CASE("a refused key is one error that does not show it") {
   const RemoteWorld world;
   world.ask();  // now there is nothing to index, and no word about it

@@ -15,6 +15,23 @@ TEST_CASE("help and version go to stdout and end well") {
   CHECK_THAT(world.run({"--version"}).out, Catch::StartsWith("lectern "));
 }
 
+TEST_CASE("the word help is the option") {
+  const World world;
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{}, {"ask"}, {"eval"}, {"eval", "needle"}}) {
+    std::vector<std::string> by_word = words, by_option = words;
+    by_word.insert(by_word.begin(), "help");
+    by_option.emplace_back("--help");
+    const SubprocessResult result = world.run(by_word);
+    CHECK(result.exit_code == 0);
+    CHECK(result.err.empty());
+    CHECK(result.out == world.run(by_option).out);
+  }
+  const SubprocessResult wrong = world.run({"help", "serch"});
+  CHECK(wrong.exit_code == 2);
+  CHECK_THAT(wrong.err, Catch::Contains("no command serch; did you mean search?"));
+}
+
 TEST_CASE("every command has examples in its help") {
   const World world;
   for (const std::string command : {"ask", "chat", "search", "read", "index", "status", "rm", "models",
@@ -44,6 +61,57 @@ TEST_CASE("an unknown command or option names the one that was meant") {
         Case{{"ask"}, "[FOLDER] QUESTION is required (see lectern ask --help)"},
         Case{{"search", "notes", "words", "-k", "0"}, "--limit: "},
         Case{{"pull", "qwen2.5-coder-0.5b-instrut"}, "did you mean qwen2.5-coder-0.5b-instruct?"}}) {
+    const SubprocessResult result = world.run(c.arguments);
+    CHECK(result.exit_code == 2);
+    CHECK(is_one_error(result.err));
+    CHECK_THAT(result.err, Catch::Contains(c.said));
+  }
+}
+
+TEST_CASE("words that a shell has split and a folder alone are no question") {
+  const World world;
+  const std::string folder = world.write("a.md", "The albatross flew.\n").parent_path().string();
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string said;
+  };
+  for (const Case& c :
+       {Case{{"ask", folder}, "the question is missing: only " + folder + " was named"},
+        Case{{"ask", folder}, "lectern ask " + folder + " \"What is this about?\""},
+        Case{{"ask", folder, "what", "is", "this?"},
+             "put the question in quotes: lectern ask " + folder + " \"what is this?\""},
+        Case{{"ask", "what", "is", "this?"}, "put the question in quotes: lectern ask \"what is this?\""},
+        Case{{"search", folder, "two", "words"}, "lectern search " + folder + " \"two words\""},
+        Case{{"read", folder, "a b.md", "7"}, "put the citation in quotes"},
+        Case{{"ask", folder, std::string(5000, 'a'), "b"}, "lectern ask " + folder + " \"...\""},
+        Case{{"read", "path:17"}, "lectern index FOLDER"}}) {
+    const SubprocessResult result = world.run(c.arguments);
+    CHECK(result.exit_code == 2);
+    CHECK(result.out.empty());
+    CHECK(is_one_error(result.err));
+    CHECK_THAT(result.err, Catch::Contains(c.said));
+  }
+}
+
+TEST_CASE("what is no number or out of range is refused with the option") {
+  const World world;
+  const std::string seeds = "is not a whole number from 0 to ";
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string said;
+  };
+  for (const Case& c :
+       {Case{{"ask", "q", "--budget", "30"}, "--budget: '30' is not a budget: write 30s"},
+        Case{{"ask", "q", "--budget", "0s"}, "--budget: '0s' is not a budget: it must be more than zero"},
+        Case{{"eval", "needle", "--depth", "nan"}, "--depth: Value nan not in range [0 - 1]"},
+        Case{{"eval", "needle", "--depth", "0.5,-nan"}, "--depth: "},
+        Case{{"eval", "attention-recall", "--text", "x", "--bound", "nan"}, "--bound: "},
+        Case{{"ask", "q", "--kept-gb", "nan"}, "--kept-gb: "},
+        Case{{"serve", "--idle-minutes", "nan"}, "--idle"},
+        Case{{"ask", "q", "--seed", "-1"}, "--seed: -1 " + seeds + "18446744073709551615"},
+        Case{{"ask", "q", "--seed", "99999999999999999999"}, "--seed: 99999999999999999999 " + seeds},
+        Case{{"eval", "needle", "--seed", "4294967296"}, seeds + "4294967295"},
+        Case{{"eval", "search", "--data", "/dev/null", "--seed", "-1"}, "--seed: "}}) {
     const SubprocessResult result = world.run(c.arguments);
     CHECK(result.exit_code == 2);
     CHECK(is_one_error(result.err));
