@@ -118,7 +118,10 @@ Evidence find_evidence(Asking& asking, QueryPlan& plan, Level level) {
   std::vector<SourcePassage> ranked = retrieve(asking, plan, unsure);
   if (plan.keywords.empty() && ranked.size() > static_cast<size_t>(wanted))
     ranked.resize(static_cast<size_t>(wanted));
-  if (level == Level::kSelfAsk) ranked = ask_itself(asking, plan, std::move(ranked));
+  if (level == Level::kSelfAsk) {
+    ranked = ask_itself(asking, plan, std::move(ranked));
+    if (plan.known.empty()) level = Level::kRetrieve;  // nothing came of it: the passages are judged as there
+  }
   std::vector<SourcePassage> lesser;
   if (level == Level::kRetrieve) lesser = take_lesser(asking, plan, ranked);
   Evidence evidence;

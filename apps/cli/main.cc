@@ -62,11 +62,12 @@ int run_guarded(Program& program) {
   }
 }
 
-// "lectern help COMMAND" is "lectern COMMAND --help".
-std::vector<const char*> with_help_as_option(std::vector<const char*> words) {
+// "lectern help COMMAND" is "lectern COMMAND --help", and an unknown command the error that it is.
+std::vector<const char*> with_help_as_option(const CLI::App& app, std::vector<const char*> words) {
   if (words.size() < 2 || std::string_view(words[1]) != "help") return words;
   words.erase(words.begin() + 1);
-  words.push_back("--help");
+  const auto is_named = [&](const CLI::App* command) { return command->get_name() == words[1]; };
+  if (words.size() == 1 || !app.get_subcommands(is_named).empty()) words.push_back("--help");
   return words;
 }
 
@@ -94,7 +95,7 @@ int main(int argc, char** argv) {
   app.formatter(help_formatter());
   app.footer("Exit codes: 0 found or done, 1 nothing found, 2 wrong usage or failure, 130 interrupted.");
   register_commands(app, program);
-  const std::vector<const char*> words = with_help_as_option({argv, argv + argc});
+  const std::vector<const char*> words = with_help_as_option(app, {argv, argv + argc});
   try {
     app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::ParseError& error) {
