@@ -181,7 +181,13 @@ bool SupportIndex::shares_only_numbers(const Claim& claim, const Sentence& sente
 
 // One in the place of a number of the claim (numbers of as many digits are likely of one kind: years, prices,
 // serial numbers), or none of those that the claim adds to the question.
-bool SupportIndex::has_other_numbers(const Claim& claim, const Sentence& sentence) {
+bool SupportIndex::has_other_numbers(const Claim& claim, size_t i) const {
+  const Sentence& sentence = sentences_[i];
+  // "In 2010 there was a drought. It hit 1,160 square miles, in 2005 only 734."
+  const Sentence* before = i > 0 && sentences_[i - 1].where.passage == sentence.where.passage &&
+                                   sentences_[i - 1].where.chunk == sentence.where.chunk
+                               ? &sentences_[i - 1]
+                               : nullptr;
   // Another language, and Chinese itself, often writes a small number in another way.
   const bool otherwise = claim.unspaced || sentence.unspaced || sentence.keyword_share > 0;
   const size_t min_digits = otherwise ? 3 : 2;
@@ -195,6 +201,7 @@ bool SupportIndex::has_other_numbers(const Claim& claim, const Sentence& sentenc
     const bool held = number.id >= 0 && holds(sentence.terms, number.id);
     n_new += !number.asked;
     n_new_held += !number.asked && held;
+    if (number.asked && number.id >= 0 && before != nullptr && holds(before->terms, number.id)) continue;
     const bool replaced =
         !held && std::any_of(sentence.numbers.begin(), sentence.numbers.end(), [&](const Number& other) {
           return other.digits == number.digits && !in_claim(other.id);
@@ -204,8 +211,9 @@ bool SupportIndex::has_other_numbers(const Claim& claim, const Sentence& sentenc
   return n_new > 0 && n_new_held == 0;
 }
 
-double SupportIndex::score(const Claim& claim, const Sentence& sentence) const {
-  if (has_other_numbers(claim, sentence)) return 0;
+double SupportIndex::score(const Claim& claim, size_t i) const {
+  const Sentence& sentence = sentences_[i];
+  if (has_other_numbers(claim, i)) return 0;
   double held = 0, held_strong = 0;
   for (const ClaimTerm& term : claim.terms) {
     if (term.id < 0 || !holds(sentence.terms, term.id)) continue;
@@ -225,7 +233,7 @@ std::optional<SupportMatch> SupportIndex::best_of(size_t first, size_t last, con
   std::optional<SupportMatch> best;
   double best_value = 0;
   for (size_t i = first; i < last; ++i) {
-    const double share = score(claim, sentences_[i]);
+    const double share = score(claim, i);
     if (share <= 0) continue;
     const double value = share + 0.2 * sentences_[i].where.asked;  // of equals, the one about the question
     if (best && value <= best_value) continue;

@@ -70,9 +70,9 @@ class SupportIndex {
   };
 
   Claim analyse(std::string_view claim) const;
-  double score(const Claim& claim, const Sentence& sentence) const;
+  double score(const Claim& claim, size_t sentence) const;  // by index
   static bool shares_only_numbers(const Claim& claim, const Sentence& sentence);
-  static bool has_other_numbers(const Claim& claim, const Sentence& sentence);
+  bool has_other_numbers(const Claim& claim, size_t sentence) const;
   std::optional<SupportMatch> best_of(size_t first, size_t last, const Claim& claim) const;
   std::vector<int> known_terms(std::string_view text) const;
   bool known(const std::string& term) const;
