@@ -1,5 +1,7 @@
 #include "agent/answer_writer.h"
 
+#include <utility>
+
 #include "agent/answer_prompt.h"
 #include "agent/cited_text.h"
 #include "agent/closest_sentence.h"
@@ -48,7 +50,7 @@ class HeldText {
     return rejected_ || hold_.whole ? std::string() : take();
   }
   // All that is held.
-  std::string take() { return std::move(held_); }
+  std::string take() { return std::exchange(held_, {}); }
   bool rejected() const { return rejected_; }
 
  private:
