@@ -10,7 +10,7 @@ namespace {
 
 // By so many nats of log-odds the plain reply must be likelier to be taken (docs/evaluation.md, "Two replies
 // at level auto").
-constexpr double kClearly = 0.4;
+constexpr double kClearly = 0.1;
 
 }  // namespace
 
