@@ -62,15 +62,6 @@ int run_guarded(Program& program) {
   }
 }
 
-// "lectern help COMMAND" is "lectern COMMAND --help", and an unknown command the error that it is.
-std::vector<const char*> with_help_as_option(const CLI::App& app, std::vector<const char*> words) {
-  if (words.size() < 2 || std::string_view(words[1]) != "help") return words;
-  words.erase(words.begin() + 1);
-  const auto is_named = [&](const CLI::App* command) { return command->get_name() == words[1]; };
-  if (words.size() == 1 || !app.get_subcommands(is_named).empty()) words.push_back("--help");
-  return words;
-}
-
 }  // namespace
 
 int Program::run() {

@@ -1,7 +1,6 @@
 #include "apps/cli/usage.h"
 
 #include <string_view>
-#include <vector>
 
 #include "base/nearest.h"
 
@@ -91,6 +90,18 @@ std::string explain_usage(const CLI::App& program, const CLI::ParseError& error,
     return "a command is missing: " + list + see_help();
   }
   return in_words(*app, error.what()) + see_help();
+}
+
+std::vector<const char*> with_help_as_option(const CLI::App& program, std::vector<const char*> words) {
+  if (words.size() < 2 || std::string_view(words[1]) != "help") return words;
+  words.erase(words.begin() + 1);
+  const CLI::App* app = &program;
+  for (size_t i = 1; i < words.size() && !command_names(*app).empty(); ++i) {
+    app = find_command(*app, words[i]);
+    if (app == nullptr) return words;
+  }
+  words.push_back("--help");
+  return words;
 }
 
 std::shared_ptr<CLI::Formatter> help_formatter() {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace lectern::cli {
 
@@ -12,6 +13,10 @@ namespace lectern::cli {
 // with the one that was probably meant, or what `error` says; it ends by naming the help to read.
 std::string explain_usage(const CLI::App& program, const CLI::ParseError& error,
                           std::span<const char* const> arguments);
+
+// "lectern help COMMAND" as "lectern COMMAND --help"; without --help for a COMMAND that does not exist, so
+// that it is wrong usage. `words` begin with the program's name.
+std::vector<const char*> with_help_as_option(const CLI::App& program, std::vector<const char*> words);
 
 // The help of a command: arguments in the words of their option_text.
 std::shared_ptr<CLI::Formatter> help_formatter();
