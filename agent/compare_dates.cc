@@ -8,6 +8,7 @@
 
 #include "agent/languages.h"
 #include "agent/text_terms.h"
+#include "base/ascii.h"
 
 namespace lectern {
 namespace {
@@ -23,12 +24,6 @@ constexpr std::array<std::string_view, 7> kEarlierChinese = {"更早", "较早",
 constexpr std::array<std::string_view, 7> kLaterChinese = {"更晚", "较晚",   "最晚",  "年轻",
                                                            "更新", "年纪小", "年龄小"};
 
-std::string folded(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  return out;
-}
-
 bool has_word(std::string_view text, std::string_view word) {
   const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
   for (size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
@@ -39,7 +34,7 @@ bool has_word(std::string_view text, std::string_view word) {
 }
 
 Wanted wanted_by(std::string_view question) {
-  const std::string text = folded(question);
+  const std::string text = ascii_lower(std::string(question));
   const auto word = [&](std::string_view w) { return has_word(text, w); };
   const auto part = [&](std::string_view w) { return text.find(w) != std::string::npos; };
   const bool earlier = std::any_of(kEarlier.begin(), kEarlier.end(), word) ||
@@ -105,7 +100,7 @@ int belongs(std::string_view name, const DatedFact& to, const DatedFact& not_to)
 
 std::string compare_dates(std::string_view question, const DatedFact& one, const DatedFact& other) {
   if (!can_tell_apart(one.date, other.date)) return "";
-  const std::string text = folded(question);
+  const std::string text = ascii_lower(std::string(question));
   if (const size_t at = text.find(" before or after "); at != std::string::npos) {
     const std::string_view subject = question.substr(0, at), object = question.substr(at);
     const int as_given = belongs(subject, one, other) + belongs(object, other, one);

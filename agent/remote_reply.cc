@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/error.h"
 
 namespace lectern {
@@ -22,11 +23,6 @@ Json parse_reply(std::string_view text, const std::string& origin) {
   }
 }
 
-std::string lower_case(std::string text) {
-  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return text;
-}
-
 // A message's text: a string, or a list of parts of which some are text.
 std::string content_text(const Json& content) {
   if (!content.is_array()) return text_of(content);
@@ -42,7 +38,7 @@ std::string folded(std::string_view text) {
   const char* const around = " \t\r\n\"'`*.";
   const size_t begin = text.find_first_not_of(around);
   if (begin == std::string_view::npos) return {};
-  return lower_case(std::string(text.substr(begin, text.find_last_not_of(around) - begin + 1)));
+  return ascii_lower(std::string(text.substr(begin, text.find_last_not_of(around) - begin + 1)));
 }
 
 }  // namespace
@@ -91,7 +87,7 @@ ChatReplyReader::ChatReplyReader(std::string origin, size_t max_text_bytes,
       events_(kMaxEventBytes) {}
 
 BodyPart ChatReplyReader::feed(std::string_view bytes, const std::string& content_type) {
-  streams_ = lower_case(content_type).starts_with("text/event-stream");
+  streams_ = ascii_lower(content_type).starts_with("text/event-stream");
   if (!streams_) {  // bounded by the transfer's limit
     const BodyPart part = part_of_whole(has_begun_, bytes);
     has_begun_ = has_begun_ || part == BodyPart::kSome;

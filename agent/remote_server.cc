@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/remote_reply.h"
+#include "base/ascii.h"
 #include "base/error.h"
 
 namespace lectern {
@@ -38,7 +39,7 @@ std::string list_of(const std::vector<std::string>& names) {
 }
 
 bool says_too_long(std::string text) {
-  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  text = ascii_lower(std::move(text));
   const auto has = [&](const char* word) { return text.find(word) != std::string::npos; };
   return has("context") && (has("length") || has("window") || has("size") || has("exceed"));
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/languages.h"
+#include "base/ascii.h"
 
 namespace lectern {
 namespace {
@@ -50,7 +51,7 @@ std::vector<std::string> words_of(std::string_view question) {
     } else if (c >= 0x80 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                c == '-') {
       if (!in_word && (words.empty() || words.back() != "'" || question[i - 1] == ' ')) words.emplace_back();
-      words.back() += static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+      words.back() += ascii_lower(question[i]);
       in_word = true;
       continue;
     } else if (c == ',') {

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <fstream>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/utf8.h"
@@ -46,15 +47,9 @@ constexpr std::array<std::string_view, 72> kCodeExtensions{
 constexpr std::array<std::string_view, 5> kCodeNames{"makefile", "dockerfile", "cmakelists.txt", "rakefile",
                                                      "jenkinsfile"};
 
-std::string lower_ascii(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
-}
-
 std::string format_by_name(const std::filesystem::path& path) {
-  const std::string name = lower_ascii(path.filename().string());
-  const std::string extension = lower_ascii(path.extension().string());
+  const std::string name = ascii_lower(path.filename().string());
+  const std::string extension = ascii_lower(path.extension().string());
   if (std::find(kCodeNames.begin(), kCodeNames.end(), name) != kCodeNames.end()) return "code";
   for (const Extension& known : kExtensions)
     if (extension == known.extension) return std::string(known.format);
@@ -66,7 +61,7 @@ std::string format_by_name(const std::filesystem::path& path) {
 // A page saved under another name. Only its first words count: any text may hold a tag somewhere.
 bool looks_like_html(std::string_view bytes) {
   const size_t begin = std::min(bytes.find_first_not_of(" \t\r\n\xEF\xBB\xBF"), bytes.size());
-  const std::string start = lower_ascii(std::string(bytes.substr(begin, 32)));
+  const std::string start = ascii_lower(std::string(bytes.substr(begin, 32)));
   return start.starts_with("<!doctype html") || start.starts_with("<html");
 }
 

@@ -2,6 +2,7 @@
 // it prints is shaped by pdf_text.
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/utf8.h"
 #include "retrieval/extract_formats.h"
@@ -38,12 +39,6 @@ std::string first_line(const std::string& text) {
               name + "is damaged or no PDF (pdftotext: " + first_line(result.errors) + ")");
 }
 
-std::string lower_ascii(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
-}
-
 // The title in the file's properties, "" where a program only left the name of its own file there.
 std::string title_property(const std::string& path, const ExtractContext& context,
                            const CancelToken& cancel) {
@@ -55,7 +50,7 @@ std::string title_property(const std::string& path, const ExtractContext& contex
   if (!info.starts_with("Title:")) return "";
   std::string title = heading_label(std::string_view(info).substr(6, info.find('\n') - 6));
   if (title.starts_with("Microsoft Word - ")) title.erase(0, 17);
-  const std::string lower = lower_ascii(title);
+  const std::string lower = ascii_lower(title);
   for (const std::string_view ending : {".doc", ".docx", ".pdf", ".tex", ".dvi", ".indd", ".rtf", ".odt"})
     if (lower.ends_with(ending)) return "";
   return lower == "untitled" || title.size() < 3 ? "" : title;

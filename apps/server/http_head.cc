@@ -4,12 +4,10 @@
 #include <array>
 #include <charconv>
 
+#include "base/ascii.h"
+
 namespace lectern::server {
 namespace {
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
 
 bool is_token_character(char c) {
   if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return true;
@@ -63,9 +61,7 @@ std::optional<Refusal> parse_header(std::string_view line, Head& head) {
   const auto is_control = [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; };
   if (std::any_of(value.begin(), value.end(), is_control))
     return Refusal{400, "a header holds control characters", "bad_header"};
-  std::string key(name);
-  std::transform(key.begin(), key.end(), key.begin(), lower);
-  head.headers.emplace_back(std::move(key), value);
+  head.headers.emplace_back(ascii_lower(std::string(name)), value);
   return std::nullopt;
 }
 
@@ -93,8 +89,8 @@ std::optional<Refusal> read_length(Head& head) {
 }  // namespace
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                            [](char x, char y) { return ascii_lower(x) == ascii_lower(y); });
 }
 
 std::string_view Head::path() const {

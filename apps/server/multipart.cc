@@ -1,6 +1,7 @@
 #include "apps/server/multipart.h"
 
 #include "apps/server/http.h"
+#include "base/ascii.h"
 
 namespace lectern::server {
 namespace {
@@ -25,8 +26,7 @@ bool take_parameter(std::string_view& text, std::string& name, std::string& valu
   text = trimmed(text.substr(1));
   const size_t equals = text.find('=');
   if (equals == std::string_view::npos) wrong("a parameter has no value");
-  name = std::string(trimmed(text.substr(0, equals)));
-  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  name = ascii_lower(std::string(trimmed(text.substr(0, equals))));
   text = trimmed(text.substr(equals + 1));
   value.clear();
   if (!text.starts_with('"')) {
