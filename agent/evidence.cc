@@ -14,20 +14,16 @@ std::string_view joint(const SourcePassage& before, const SourcePassage& after) 
   return after.begin - before.end == 1 ? " " : "\n";
 }
 
-// Not shown to the model when it gives orders (orders.h).
-std::string_view unless_order(std::string_view name) {
-  return find_orders(name).empty() ? name : std::string_view();
-}
-
 std::string label(const EvidencePassage& passage, size_t number) {
   const SourcePassage& first = passage.chunks.front();
   std::string line = "[" + std::to_string(number) + "]";
-  const std::string name(unless_order(first.title.empty() ? first.path : first.title));
+  const std::string name(unless_orders(first.title.empty() ? first.path : first.title));
   if (passage.label == EvidencePassage::Label::kNumber) return line + ' ';
   if (!name.empty()) line += " " + name;
   // A heading path mostly begins with the title.
-  std::string_view heading =
-      passage.label == EvidencePassage::Label::kPlace ? unless_order(first.heading_path) : std::string_view();
+  std::string_view heading = passage.label == EvidencePassage::Label::kPlace
+                                 ? unless_orders(first.heading_path)
+                                 : std::string_view();
   if (heading.starts_with(name + " > ")) heading.remove_prefix(name.size() + 3);
   if (!heading.empty() && heading != name) line.append(" > ").append(heading);
   std::replace(line.begin(), line.end(), '\n', ' ');

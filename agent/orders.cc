@@ -117,6 +117,10 @@ std::vector<TextRange> find_orders(std::string_view text) {
   return orders;
 }
 
+std::string_view unless_orders(std::string_view name) {
+  return find_orders(name).empty() ? name : std::string_view();
+}
+
 ScreenedText without_orders(std::string_view text) {
   ScreenedText out;
   size_t begin = 0;

@@ -15,6 +15,9 @@ namespace lectern {
 // Of the sentences that split_sentences gives, those that give orders, in order.
 std::vector<TextRange> find_orders(std::string_view text);
 
+// `name`, or nothing when it gives orders: for titles, headings and file names.
+std::string_view unless_orders(std::string_view name);
+
 struct ScreenedText {
   std::string text;
   int n_orders = 0;  // sentences left out

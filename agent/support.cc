@@ -40,10 +40,7 @@ double shared(const std::vector<int>& of, const std::vector<int>& in) {
   return static_cast<double>(n) / static_cast<double>(of.size());
 }
 
-bool is_number(std::string_view term) {
-  return term.find_first_of("0123456789") != std::string_view::npos;
-}
-
+// 0: it is no number.
 size_t n_digits(std::string_view term) {
   return static_cast<size_t>(
       std::count_if(term.begin(), term.end(), [](char c) { return c >= '0' && c <= '9'; }));
@@ -74,9 +71,11 @@ SupportIndex::SupportIndex(const std::vector<EvidencePassage>& evidence, std::st
     for (size_t c = 0; c < evidence[p].chunks.size(); ++c) {
       const SourcePassage& chunk = evidence[p].chunks[c];
       const std::vector<TextRange> orders = find_orders(chunk.text);
+      // "He was born in 1856" speaks of the one the document is about.
+      const std::string_view title = unless_orders(chunk.title);
       for (const TextRange range : split_sentences(chunk.text)) {
         if (std::find(orders.begin(), orders.end(), range) != orders.end()) continue;
-        add_sentence(static_cast<int>(p), static_cast<int>(c), chunk, range);
+        add_sentence(static_cast<int>(p), static_cast<int>(c), chunk.text, range, title);
       }
     }
   }
@@ -96,22 +95,22 @@ SupportIndex::SupportIndex(const std::vector<EvidencePassage>& evidence, std::st
   }
 }
 
-void SupportIndex::add_sentence(int passage, int chunk, const SourcePassage& source, TextRange range) {
+void SupportIndex::add_sentence(int passage, int chunk, std::string_view text, TextRange range,
+                                std::string_view title) {
   Sentence sentence;
   sentence.where = {passage, chunk, range, 0, 0};
-  sentence.unspaced = mostly_unspaced(range.of(source.text));
-  const auto add_terms = [&](std::string_view text) {
-    for (SupportTerm& term : support_terms(text)) {
+  sentence.unspaced = mostly_unspaced(range.of(text));
+  const auto add_terms = [&](std::string_view part) {
+    for (SupportTerm& term : support_terms(part)) {
       const auto [entry, added] = ids_.emplace(std::move(term.text), static_cast<int>(ids_.size()));
       if (added) n_sentences_with_.push_back(0);
       sentence.terms.push_back(entry->second);
-      if (is_number(entry->first)) sentence.numbers.push_back({entry->second, n_digits(entry->first), false});
+      if (const size_t digits = n_digits(entry->first)) sentence.numbers.push_back({entry->second, digits});
     }
   };
-  add_terms(range.of(source.text));
+  add_terms(range.of(text));
   if (sentence.terms.empty()) return;
-  // "He was born in 1856" speaks of the one the document is about.
-  if (find_orders(source.title).empty()) add_terms(source.title);
+  add_terms(title);
   sort_unique(sentence.terms);
   for (const int id : sentence.terms) ++n_sentences_with_[static_cast<size_t>(id)];
   sentences_.push_back(std::move(sentence));
@@ -131,7 +130,7 @@ std::vector<int> SupportIndex::known_terms(std::string_view text) const {
 bool SupportIndex::known(const std::string& term) const {
   constexpr size_t kNameLetters = 5;  // a shorter name with one letter other is another name
   if (ids_.contains(term)) return true;
-  if (is_number(term)) {
+  if (n_digits(term) > 0) {
     const std::string_view word = number_word(term);
     return !word.empty() && ids_.contains(std::string(word));
   }
@@ -149,18 +148,17 @@ SupportIndex::Claim SupportIndex::analyse(std::string_view text) const {
     if (std::find(seen.begin(), seen.end(), term.text) != seen.end()) continue;
     seen.push_back(term.text);
     const auto found = ids_.find(term.text);
-    ClaimTerm entry{found == ids_.end() ? -1 : found->second, 1.0, term.strong, is_number(term.text)};
+    const bool asked = std::binary_search(question_terms_.begin(), question_terms_.end(), term.text);
+    ClaimTerm entry{found == ids_.end() ? -1 : found->second, 1.0, term.strong, asked, n_digits(term.text)};
     // Rare in the evidence, heavy: between 1 for a term of one sentence and about 0.15 for one of all.
     if (entry.id >= 0) {
       entry.weight = std::log(1 + n / n_sentences_with_[static_cast<size_t>(entry.id)]) / std::log(1 + n);
     }
     if (term.strong) entry.weight *= kStrongWeight;
-    const bool asked = std::binary_search(question_terms_.begin(), question_terms_.end(), term.text);
     if (asked) entry.weight *= kQuestionWeight;
     // Chinese often writes a number in another way than the passage does: 10 or 十.
-    const bool telling = entry.number ? !claim.unspaced : term.strong && asked && capitals_are_names_;
+    const bool telling = entry.digits > 0 ? !claim.unspaced : term.strong && asked && capitals_are_names_;
     if (entry.id < 0 && telling && !known(term.text)) claim.speaks_of_the_unknown = true;
-    if (entry.number) claim.numbers.push_back({entry.id, n_digits(term.text), asked});
     claim.weight += entry.weight;
     claim.terms.push_back(entry);
   }
@@ -172,7 +170,7 @@ bool SupportIndex::shares_only_numbers(const Claim& claim, const Sentence& sente
   if (sentence.keyword_share > 0) return false;  // in another language it shares what was translated
   int n_words = 0, n_shared = 0;
   for (const ClaimTerm& term : claim.terms) {
-    if (term.number) continue;
+    if (term.digits > 0) continue;
     ++n_words;
     n_shared += term.id >= 0 && holds(sentence.terms, term.id);
   }
@@ -192,11 +190,11 @@ bool SupportIndex::has_other_numbers(const Claim& claim, size_t i) const {
   const bool otherwise = claim.unspaced || sentence.unspaced || sentence.keyword_share > 0;
   const size_t min_digits = otherwise ? 3 : 2;
   const auto in_claim = [&](int id) {
-    return std::any_of(claim.numbers.begin(), claim.numbers.end(),
-                       [&](const Number& number) { return number.id == id; });
+    return std::any_of(claim.terms.begin(), claim.terms.end(),
+                       [&](const ClaimTerm& term) { return term.id == id; });
   };
   int n_new = 0, n_new_held = 0;
-  for (const Number& number : claim.numbers) {
+  for (const ClaimTerm& number : claim.terms) {
     if (number.digits < min_digits) continue;
     const bool held = number.id >= 0 && holds(sentence.terms, number.id);
     n_new += !number.asked;

@@ -44,9 +44,8 @@ class SupportIndex {
 
  private:
   struct Number {
-    int id;  // of its term; -1: nowhere in the evidence
+    int id;  // of its term
     size_t digits;
-    bool asked;  // the question has it
   };
   struct Sentence {
     SupportMatch where;
@@ -59,11 +58,11 @@ class SupportIndex {
     int id;  // -1: nowhere in the evidence
     double weight;
     bool strong;
-    bool number;
+    bool asked;     // the question has it
+    size_t digits;  // 0: it is no number
   };
   struct Claim {
     std::vector<ClaimTerm> terms;
-    std::vector<Number> numbers;
     double weight = 0;
     bool unspaced = false;
     bool speaks_of_the_unknown = false;  // a name of the question, or a number, that the evidence lacks
@@ -76,7 +75,7 @@ class SupportIndex {
   std::optional<SupportMatch> best_of(size_t first, size_t last, const Claim& claim) const;
   std::vector<int> known_terms(std::string_view text) const;
   bool known(const std::string& term) const;
-  void add_sentence(int passage, int chunk, const SourcePassage& source, TextRange range);
+  void add_sentence(int passage, int chunk, std::string_view text, TextRange range, std::string_view title);
 
   std::unordered_map<std::string, int> ids_;
   std::vector<int> n_sentences_with_;  // by term id
