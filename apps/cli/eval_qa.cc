@@ -5,6 +5,7 @@
 #include "agent/collection_source.h"
 #include "apps/cli/answer_match.h"
 #include "apps/cli/command.h"
+#include "apps/cli/json_entries.h"
 #include "apps/cli/language_model.h"
 #include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
@@ -112,12 +113,12 @@ class QaEvaluation {
       if (program_.cancel.cancelled()) break;
       progress({"asking", "", static_cast<uint64_t>(sums_.n), sample.size(), 0, 0});
       try {
-        answer(question);
+        said_of(options_.data + ": question " +
+                    (question.id.empty() ? std::to_string(question.number) : question.id),
+                [&] { answer(question); });
       } catch (const Error& error) {
-        if (error.code() == ErrorCode::kCancelled) break;
-        throw Error(error.code(), options_.data + ": question " +
-                                      (question.id.empty() ? std::to_string(question.number) : question.id) +
-                                      ": " + error.what());
+        if (error.code() != ErrorCode::kCancelled) throw;
+        break;
       }
     }
     program_.end_progress();
