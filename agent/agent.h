@@ -79,8 +79,8 @@ struct Answer {
 
 struct AskEvents {
   std::function<void(const TraceStep&)> on_step;
-  ProgressFn
-      on_progress;  // of chunks read one by one, of spans, of the tokens of whole documents, of replies
+  // Of chunks read one by one, of spans, of the tokens of whole documents, of replies.
+  ProgressFn on_progress;
   // The answer as it streams: what was given stays, and together it is Answer::text. false stops.
   std::function<bool(std::string_view)> on_text;
 };

@@ -5,6 +5,8 @@
 
 #include "agent/helper_call.h"
 #include "agent/languages.h"
+#include "agent/text_terms.h"
+#include "base/ascii.h"
 #include "prompts/prompts.h"
 
 namespace lectern {
@@ -26,13 +28,12 @@ bool is_question(std::string_view text) {
   const size_t last = text.find_last_not_of(" \t\n");
   if (last == std::string_view::npos) return false;
   text = text.substr(0, last + 1);
-  if (text.ends_with("?") || text.ends_with("？")) return true;
+  if (ends_in_question_mark(text)) return true;
   if (prompt_language(text) == "zh") {
     return std::any_of(kChinese.begin(), kChinese.end(),
                        [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
   }
-  std::string folded(text.substr(0, 12));
-  for (char& c : folded) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  const std::string folded = ascii_lower(std::string(text.substr(0, 12)));
   return std::any_of(kOpenings.begin(), kOpenings.end(),
                      [&](std::string_view word) { return folded.starts_with(std::string(word) + " "); });
 }

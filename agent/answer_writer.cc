@@ -14,7 +14,6 @@ namespace lectern {
 namespace {
 
 void give_context(const FilledContext& context, Answer& answer) {
-  answer.context.clear();  // of an earlier reply
   for (const EvidencePassage& passage : context.shown())
     answer.context.insert(answer.context.end(), passage.chunks.begin(), passage.chunks.end());
 }
@@ -109,7 +108,6 @@ class Writer {
   // A complete reply that was held whole.
   void show_held() { show(held_.take()); }
 
-  bool rejected() const { return held_.rejected(); }
   bool supported() const { return !cited_.citations().empty(); }
   std::string words() const { return cited_.words(); }
 

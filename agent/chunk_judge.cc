@@ -53,11 +53,8 @@ LmRequest ChunkJudge::request_for(std::string_view passage) const {
 
 std::vector<double> ChunkJudge::scores_of(std::span<const LmRequest> requests, const CancelToken& cancel) {
   if (method_ == JudgeMethod::kQuestionLikelihood) return model_->score(requests, question_, cancel);
-  std::vector<std::string> choices = {"ans", "none"};
-  if (method_ == JudgeMethod::kYesNo) {
-    choices = prompt_language(question_) == "zh" ? std::vector<std::string>{"是", "否"}
-                                                 : std::vector<std::string>{"Yes", "No"};
-  }
+  std::array<std::string, 2> choices = {"ans", "none"};
+  if (method_ == JudgeMethod::kYesNo) choices = yes_and_no(question_);
   std::vector<double> out;
   for (const std::vector<double>& of : model_->score_choices(requests, choices, cancel))
     out.push_back(of[0] - of[1]);

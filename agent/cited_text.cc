@@ -171,8 +171,8 @@ bool CitedText::step(bool final) {
 
 void CitedText::put(std::string_view text) {
   if (text_.empty() && blanks_.find_first_not_of(" \t\n") == std::string::npos) blanks_.clear();
-  if (blanks_.ends_with("\n "))
-    blanks_.pop_back();  // a lone blank at the beginning of a line indents nothing
+  // A lone blank at the beginning of a line indents nothing.
+  if (blanks_.ends_with("\n ")) blanks_.pop_back();
   text_ += blanks_;
   blanks_.clear();
   text_ += text;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kMaxCompared = 16;  // sentences scored by the model: those with most of the question's words
 // In nats per token of the question: what a sentence with all of the question's words is worth above one with
-// none (docs/evaluation.md, "The closest sentence").
+// none (docs/evaluation.md, "Two replies at level auto").
 constexpr double kWordsWeight = 1.0;
 
 struct Candidate {

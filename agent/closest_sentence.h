@@ -1,6 +1,6 @@
 // The sentence of the passages that comes closest to the question. A small model often answers from another
-// sentence that stands near it; pointed to this one, it seldom does (docs/evaluation.md, "The closest
-// sentence").
+// sentence that stands near it; pointed to this one, it seldom does (docs/evaluation.md, "Two
+// replies at level auto").
 #pragma once
 
 #include <string>

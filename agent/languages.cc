@@ -1,7 +1,5 @@
 #include "agent/languages.h"
 
-#include <array>
-
 #include "agent/text_terms.h"
 #include "base/utf8.h"
 
@@ -77,6 +75,11 @@ std::array<size_t, kScripts> count_scripts(std::string_view text) {
 }
 
 }  // namespace
+
+std::array<std::string, 2> yes_and_no(std::string_view request) {
+  if (prompt_language(request) == "zh") return {"是", "否"};
+  return {"Yes", "No"};
+}
 
 std::string_view language_of_script(std::string_view text) {
   const std::array<size_t, kScripts> counts = count_scripts(text);

@@ -20,11 +20,9 @@ bool prefers_pointed(Asking& asking, const QueryPlan& plan, const FilledContext&
   const std::string passages = render_passages(context.shown());
   const std::array requests = {reply_judgement_request(passages, plan, plain),
                                reply_judgement_request(passages, plan, pointed)};
-  const bool chinese = prompt_language(plan.question) == "zh";
-  const std::array<std::string, 2> choices = {chinese ? "是" : "Yes", chinese ? "否" : "No"};
   double log_odds[2] = {0, 0};
   try {
-    const auto scores = asking.model.score_choices(requests, choices, asking.cancel);
+    const auto scores = asking.model.score_choices(requests, yes_and_no(plan.question), asking.cancel);
     for (size_t i = 0; i < 2; ++i) log_odds[i] = scores[i][0] - scores[i][1];
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kCancelled) throw;

@@ -34,15 +34,11 @@ bool shares_term(std::string_view a, std::string_view b) {
   return false;
 }
 
-bool asks(std::string_view text) {
-  return text.ends_with("?") || text.ends_with("？");
-}
-
 // What a small model makes of a follow-up in place of a question: a statement that answers it, or one with
 // the passage numbers of an earlier answer.
 bool may_stand_for(std::string_view rewritten, std::string_view question) {
   static constexpr std::array<std::string_view, 2> kMarkers = {"[1", "[2"};
-  return (!asks(question) || asks(rewritten)) &&
+  return (!ends_in_question_mark(question) || ends_in_question_mark(rewritten)) &&
          (holds_any(question, kMarkers) || !holds_any(rewritten, kMarkers));
 }
 

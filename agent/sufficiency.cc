@@ -46,13 +46,12 @@ bool in_documents_language(Asking& asking, const std::string& question) {
 // Log-odds of yes against no; 0 when the model cannot say. The answer's own request is scored beside it, only
 // so that what both begin with is read once and kept.
 double ask_model(Asking& asking, const QueryPlan& plan, const FilledContext& context) {
-  const bool chinese = prompt_language(plan.question) == "zh";
+  const auto [yes_word, no_word] = yes_and_no(plan.question);
   const std::string passages = render_passages(context.shown());
   const std::array requests = {sufficiency_request(passages, plan), answer_request(passages, plan)};
   try {
-    const double yes = asking.model.score(requests, chinese ? "是" : "Yes", asking.cancel).at(0);
-    const double no =
-        asking.model.score(std::span(requests).first(1), chinese ? "否" : "No", asking.cancel).at(0);
+    const double yes = asking.model.score(requests, yes_word, asking.cancel).at(0);
+    const double no = asking.model.score(std::span(requests).first(1), no_word, asking.cancel).at(0);
     return yes - no;
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kCancelled) throw;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 namespace lectern {
@@ -96,9 +97,7 @@ std::string word_before(std::string_view text, size_t end) {
     if (end - begin >= 24) break;
     --begin;
   }
-  std::string word(text.substr(begin, end - begin));
-  for (char& c : word) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  return word;
+  return ascii_lower(std::string(text.substr(begin, end - begin)));
 }
 
 bool is_blank(char c) {
@@ -277,6 +276,10 @@ std::vector<TextRange> split_sentences(std::string_view text, size_t max_bytes) 
   }
   close(text.size());
   return out;
+}
+
+bool ends_in_question_mark(std::string_view text) {
+  return text.ends_with("?") || text.ends_with("？");
 }
 
 std::string_view number_word(std::string_view digits) {

@@ -37,6 +37,8 @@ struct SupportTerm {
 // Terms in order, duplicates kept, function words dropped.
 std::vector<SupportTerm> support_terms(std::string_view text);
 
+bool ends_in_question_mark(std::string_view text);
+
 // The English word of a number from 0 to 12 in digits; "" for others.
 std::string_view number_word(std::string_view digits);
 
