@@ -221,11 +221,12 @@ RemoteLanguageModel::Completion RemoteLanguageModel::complete(Json body, const L
     out.reply.text += text;
     return text.empty() || !on_text || on_text(text);
   };
+  ThinkingStripper thinking;
   PrefixStripper stripper(request.assistant_prefix);
   ChatReplyReader reader(
       http_.shown_url(where),
       kMaxBytesOfToken * static_cast<size_t>(std::max(request.max_new_tokens, 0)) + kMaxBytesOfToken,
-      [&](std::string_view text) { return give(stripper.feed(text)); });
+      [&](std::string_view text) { return give(stripper.feed(thinking.feed(text))); });
   const auto on_body = [&](std::string_view bytes, const std::string& content_type) {
     return reader.feed(bytes, content_type);
   };
@@ -242,14 +243,20 @@ RemoteLanguageModel::Completion RemoteLanguageModel::complete(Json body, const L
   }
   // Of a structured reply the form is looked at; one that a stop string ended may be empty.
   const bool may_be_empty = request.json_schema || !request.choices.empty() || !request.stop.empty();
-  if (!reader.has_text() && (reader.calls_tools() || !may_be_empty)) {
+  const bool has_text = reader.has_text() && !thinking.only_thought();
+  if (!has_text && (reader.calls_tools() || !may_be_empty)) {
     throw Error(ErrorCode::kCorrupt,
                 http_.shown_url(where) + ": the reply of " + http_.said(info_.name) + " holds no text" +
-                    (reader.calls_tools() ? ", only calls of tools, which it was not offered" : "") +
+                    (reader.calls_tools()      ? ", only calls of tools, which it was not offered"
+                     : thinking.only_thought() ? ", only what it thought"
+                                               : "") +
                     (reader.truncated() ? "; allow it more tokens with --max-tokens, or use another model"
                                         : "; use another model, or look at the server's own log"));
   }
-  if (!reader.stopped()) give(stripper.finish());
+  if (!reader.stopped()) {
+    give(stripper.feed(thinking.finish()));
+    give(stripper.finish());
+  }
   out.reply.truncated = reader.truncated();
   out.reply.prompt_tokens = reader.prompt_tokens > 0 ? reader.prompt_tokens : count_tokens(request);
   out.reply.cached_prompt_tokens = reader.cached_prompt_tokens;

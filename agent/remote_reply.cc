@@ -12,6 +12,7 @@ namespace lectern {
 namespace {
 
 constexpr size_t kMaxEventBytes = 1 << 20;
+constexpr const char* kBlanks = " \t\r\n";
 
 const Json kNothing;
 
@@ -65,7 +66,7 @@ int64_t number_of(const Json& json) {
 std::string PrefixStripper::feed(std::string_view text) {
   if (decided_) return std::string(text);
   pending_ += text;
-  const size_t begin = std::min(pending_.find_first_not_of(" \t\r\n"), pending_.size());
+  const size_t begin = std::min(pending_.find_first_not_of(kBlanks), pending_.size());
   const std::string_view reply = std::string_view(pending_).substr(begin);
   if (reply.size() < prefix_.size() && prefix_.starts_with(reply)) return {};
   decided_ = true;
@@ -77,6 +78,39 @@ std::string PrefixStripper::feed(std::string_view text) {
 std::string PrefixStripper::finish() {
   decided_ = true;
   return std::exchange(pending_, {});
+}
+
+std::string ThinkingStripper::feed(std::string_view text) {
+  static constexpr std::string_view kOpen = "<think>", kClose = "</think>";
+  if (state_ == State::kReply) return std::string(text);
+  pending_ += text;
+  if (state_ == State::kUndecided) {
+    const size_t begin = std::min(pending_.find_first_not_of(kBlanks), pending_.size());
+    const std::string_view reply = std::string_view(pending_).substr(begin);
+    if (reply.size() < kOpen.size() && kOpen.starts_with(reply)) return {};
+    if (!reply.starts_with(kOpen)) {
+      state_ = State::kReply;
+      return std::exchange(pending_, {});
+    }
+    state_ = State::kThought;
+  }
+  if (state_ == State::kThought) {
+    const size_t close = pending_.find(kClose);
+    if (close == std::string::npos) {
+      // Only the beginning of the closing tag is worth keeping.
+      pending_.erase(0, pending_.size() - std::min(pending_.size(), kClose.size() - 1));
+      return {};
+    }
+    pending_.erase(0, close + kClose.size());
+    state_ = State::kAfterThought;
+  }
+  pending_.erase(0, std::min(pending_.find_first_not_of(kBlanks), pending_.size()));
+  if (!pending_.empty()) state_ = State::kReply;
+  return std::exchange(pending_, {});
+}
+
+std::string ThinkingStripper::finish() {
+  return state_ == State::kUndecided ? std::exchange(pending_, {}) : std::string();
 }
 
 ChatReplyReader::ChatReplyReader(std::string origin, size_t max_text_bytes,

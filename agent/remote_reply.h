@@ -32,6 +32,23 @@ class PrefixStripper {
   bool decided_;
 };
 
+// Passes a reply on without what the model thought before it, `<think>...</think>` at its beginning, which
+// servers that do not set it apart (as reasoning_content) leave in.
+class ThinkingStripper {
+ public:
+  // What of the reply so far is known not to be thought.
+  std::string feed(std::string_view text);
+  // The rest, when the reply ends.
+  std::string finish();
+  // It thought, and said nothing yet.
+  bool only_thought() const { return state_ == State::kThought || state_ == State::kAfterThought; }
+
+ private:
+  enum class State { kUndecided, kThought, kAfterThought, kReply };
+  State state_ = State::kUndecided;
+  std::string pending_;  // the blanks and the part of a tag that may begin here
+};
+
 // One reply, fed with the bytes of the body.
 class ChatReplyReader {
  public:

@@ -28,6 +28,13 @@ std::string api_key(const SharedOptions& options) {
   return {};
 }
 
+// One that is the model itself is not loaded twice.
+bool has_helper(const Program& program) {
+  const std::string& helper = program.options.helper_model;
+  return !helper.empty() &&
+         (is_remote(program) || resolve_model(helper) != resolve_model(model_name(program)));
+}
+
 }  // namespace
 
 bool is_remote(const Program& program) {
@@ -41,7 +48,8 @@ void check_model(const Program& program) {
 
 OpenModel open_model(Program& program, const ReadingPlan* plan) {
   OpenModel open;
-  if (const std::string& helper = program.options.helper_model; !helper.empty()) {
+  if (has_helper(program)) {
+    const std::string& helper = program.options.helper_model;
     open.helper_engine = load_engine(program, helper);
     open.helper_model = std::make_unique<EngineLanguageModel>(*open.helper_engine, helper);
   }

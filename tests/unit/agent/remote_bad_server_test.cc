@@ -177,6 +177,27 @@ TEST_CASE("odd forms of a reply are understood and one without text is an error"
              {"type": "image_url"}, {"text": "od"}]})");
     CHECK(bad.chat().text == "good");
   }
+  SECTION("what was thought before the reply, however it is cut") {
+    const std::string reply = " \n<think>\nIs it <b>good</b>? </thin\n</think>\n\ngood <think>";
+    for (size_t size = 1; size <= reply.size(); ++size) {
+      bad.on_chat = [&](const ApiRequest&, const ApiConnection& c) {
+        c.begin_stream();
+        for (size_t at = 0; at < reply.size(); at += size) c.text(reply.substr(at, size));
+        c.end_stream("stop");
+      };
+      CHECK(bad.chat().text == "good <think>");
+    }
+  }
+  SECTION("a reply that only begins like a thought") {
+    with(R"({"content": " <thi"})");
+    CHECK(bad.chat().text == " <thi");
+  }
+  SECTION("nothing but thoughts") {
+    for (const std::string content : {"<think>hm", "<think>hm</think>", "<think>hm</think> \\n"}) {
+      with(R"({"content": ")" + content + R"("})");
+      bad.check_fails("holds no text, only what it thought");
+    }
+  }
   SECTION("calls of tools") {
     with(R"({"content": null, "tool_calls": [{"function": {"name": "search", "arguments": "{}"}}]})");
     bad.check_fails("holds no text, only calls of tools");
