@@ -4,6 +4,8 @@
 #include <array>
 #include <cctype>
 
+#include "base/ascii.h"
+
 namespace lectern {
 namespace {
 
@@ -44,8 +46,7 @@ std::vector<Word> words_of(std::string_view text) {
 
 int month_of(std::string_view word) {
   if (word.size() < 3) return 0;
-  std::string folded(word.substr(0, 3));
-  for (char& c : folded) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string folded = ascii_lower(std::string(word.substr(0, 3)));
   const auto found = std::find(kMonths.begin(), kMonths.end(), folded);
   return found == kMonths.end() ? 0 : static_cast<int>(found - kMonths.begin()) + 1;
 }

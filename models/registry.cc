@@ -1,9 +1,9 @@
 #include "models/registry.h"
 
 #include <algorithm>
-#include <cctype>
 #include <limits>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
@@ -115,12 +115,6 @@ const Registry& compiled_in() {
   return instance;
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
-
 constexpr std::string_view kQuantisationSuffix = "-q4_k_m";  // of every GGUF entry
 
 }  // namespace
@@ -166,7 +160,7 @@ std::string_view default_model_id() {
 }
 
 const ModelEntry* find_model(std::string_view id) {
-  const std::string wanted = lower(id);
+  const std::string wanted = ascii_lower(std::string(id));
   for (const ModelEntry& entry : registry())
     if (entry.id == wanted || entry.id == wanted + std::string(kQuantisationSuffix)) return &entry;
   return nullptr;

@@ -8,6 +8,7 @@
 #include <array>
 #include <cctype>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/utf8.h"
 
@@ -91,9 +92,7 @@ const char* guess_utf16(std::string_view bytes) {
 // Charsets by the name under which ICU converts them. The WHATWG's habit is followed: a name that in practice
 // means a superset is read as the superset.
 std::string conversion_name(std::string_view name) {
-  std::string lower;
-  for (const char c : name.substr(0, 40))
-    lower.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
+  const std::string lower = ascii_lower(std::string(name.substr(0, 40)));
   struct Alias {
     std::string_view name, conversion;
   };

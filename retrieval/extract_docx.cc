@@ -1,11 +1,10 @@
 // Word documents: paragraphs, headings by style, lists, tables where they stand, footnotes after the
 // paragraph that refers to them. Deleted text, comments, page headers and field codes are left out.
-#include <algorithm>
-#include <cctype>
 #include <cstdlib>
 #include <set>
 #include <unordered_map>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "retrieval/archive.h"
 #include "retrieval/extract_formats.h"
@@ -52,9 +51,7 @@ class Styles {
 
  private:
   static int own_level(const pugi::xml_node& style) {
-    std::string name(attribute(child(style, "name"), "val"));
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const std::string name = ascii_lower(std::string(attribute(child(style, "name"), "val")));
     if (name == "title") return kTitleLevel;
     if (name.starts_with("heading ") && name.size() == 9 && name[8] >= '1' && name[8] <= '9')
       return name[8] - '0';

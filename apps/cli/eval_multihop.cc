@@ -1,7 +1,6 @@
 // lectern eval multihop: do the passages that a question over several documents needs reach the answer?
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <set>
 
 #include "agent/agent.h"
@@ -14,6 +13,7 @@
 #include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/squad_data.h"
+#include "base/ascii.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -45,9 +45,7 @@ double evidence_share(const MultihopQuestion& question, const std::vector<std::s
 // A reply often begins by repeating the question, which names both things that are compared.
 std::string without_question(const std::string& reply, std::string question) {
   while (!question.empty() && (question.back() == '?' || question.back() == ' ')) question.pop_back();
-  const auto same = [](char a, char b) {
-    return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
-  };
+  const auto same = [](char a, char b) { return ascii_lower(a) == ascii_lower(b); };
   const auto at = std::search(reply.begin(), reply.end(), question.begin(), question.end(), same);
   if (question.empty() || at == reply.end()) return reply;
   return std::string(reply.begin(), at) +
