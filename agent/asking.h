@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agent/agent.h"
+#include "agent/languages.h"
 #include "agent/query_plan.h"
 #include "agent/tracer.h"
 #include "base/clock.h"
@@ -18,6 +19,12 @@ struct Asking {
   Tracer& tracer;
   const CancelToken& cancel;
   Stopwatch watch = Stopwatch();  // since the question came
+
+  // Two-letter code; "" when unclear.
+  std::string language_of(std::string_view text) const {
+    std::string code = documents.guess_language(text);
+    return code.empty() ? std::string(language_of_script(text)) : code;
+  }
 
   HelperContext helpers() const { return {helper, tracer, cancel}; }
 

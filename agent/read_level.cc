@@ -5,8 +5,8 @@
 #include <limits>
 #include <set>
 
-#include "agent/chunk_judge.h"
 #include "agent/extract_sentences.h"
+#include "agent/kept_judge.h"
 #include "agent/retrieve.h"
 
 namespace lectern {
@@ -16,18 +16,16 @@ constexpr int kBatch = 16;         // chunks scored at a time: a budget of secon
 constexpr int kRankedFirst = 400;  // chunks that are read in the order of the search
 constexpr int kExtractFrom = 4;    // best chunks whose sentences are searched for
 constexpr int kFoundBySentences = 12;  // chunks of that search
-// Nats per token that a chunk must make the question likelier than a passage that says nothing does, to pass;
-// reading ends when so many chunks after the best one that passes were no better (docs/evaluation.md).
-constexpr double kPasses = 1.5;
+// Reading ends when so many chunks after the best one that passes were no better (docs/evaluation.md).
 constexpr int kPatience = 64;
 
 struct ReadChunk {
   SourcePassage chunk;
-  double judged = 0;
+  double gain = 0;  // kept_judge.h
   double bm25_share = 0;
   bool has_sentences = false;  // that the model chose
 
-  double score() const { return fused_score(judged, bm25_share); }
+  double score() const { return fused_score(gain, bm25_share); }
 };
 
 // Every chunk in scope, each once: those that the search ranked, then the others in document order.
@@ -83,8 +81,7 @@ class Reader {
   Reader(Asking& asking, const QueryPlan& plan, std::vector<SourcePassage> ranked, int max_chunks)
       : asking_(asking),
         max_chunks_(asking.request.budget.chunks > 0 ? asking.request.budget.chunks : max_chunks),
-        question_(plan.instruction.empty() ? plan.question : plan.looked_up()),
-        judge_(asking.helper, question_),
+        judge_(asking, plan),
         order_(asking.documents, std::move(ranked)) {}
 
   // Until one of the reasons to stop. A failing model is one.
@@ -92,10 +89,8 @@ class Reader {
     const Stopwatch watch;
     std::string reason = "all are read";
     try {
-      const double blank = judge_.blank_score(asking_.cancel);
-      blank_ = blank;
       for (;;) {
-        if (const char* stop = reason_to_stop(blank)) {
+        if (const char* stop = reason_to_stop()) {
           reason = stop;
           break;
         }
@@ -112,10 +107,9 @@ class Reader {
     trace(watch.seconds(), reason);
   }
 
-  // Linear up to where a chunk passes.
   std::optional<double> likely() const {
-    if (read_.empty() || !blank_) return std::nullopt;
-    return std::clamp((best_judged_ - *blank_) / kPasses, 0.0, 1.0);
+    if (read_.empty()) return std::nullopt;
+    return likely_to_answer(best_gain_);
   }
 
   // The model's choice of sentences in the best chunks, searched for; what is found is read.
@@ -124,7 +118,7 @@ class Reader {
     std::vector<SourceQuery> queries = plan.queries();
     const size_t n_own = queries.size();
     for (size_t i = 0; i < std::min<size_t>(read_.size(), kExtractFrom) && !asking_.out_of_time(); ++i) {
-      const auto sentences = extract_sentences(asking_.helpers(), question_, read_[i].chunk);
+      const auto sentences = extract_sentences(asking_.helpers(), judge_.question(), read_[i].chunk);
       if (!sentences || sentences->empty()) continue;
       read_[i].has_sentences = true;
       std::string text;
@@ -160,43 +154,22 @@ class Reader {
   }
 
  private:
-  const char* reason_to_stop(double blank) const {
-    if (max_chunks_ > 0 && n_scored_ >= max_chunks_) return "the budget of chunks is spent";
+  const char* reason_to_stop() const {
+    if (max_chunks_ > 0 && judge_.n_scored() >= max_chunks_) return "the budget of chunks is spent";
     if (asking_.out_of_time()) return "the time is up";
-    if (best_judged_ - blank >= kPasses && since_best_ >= kPatience)
-      return "one passes, later ones are no better";
+    if (best_gain_ >= kPasses && since_best_ >= kPatience) return "one passes, later ones are no better";
     return nullptr;
   }
 
   size_t batch_size() const {
-    return static_cast<size_t>(max_chunks_ > 0 ? std::min(kBatch, max_chunks_ - n_scored_) : kBatch);
+    return static_cast<size_t>(max_chunks_ > 0 ? std::min(kBatch, max_chunks_ - judge_.n_scored()) : kBatch);
   }
 
-  // From the scores that are kept, else by the model, whose scores are then kept.
   void judge(std::vector<ReadChunk>& batch) {
-    std::vector<std::string> keys;
-    for (const ReadChunk& chunk : batch) keys.push_back(judge_.key(chunk.chunk));
-    const std::vector<std::optional<double>> kept = asking_.documents.kept_scores(keys);
-    std::vector<SourcePassage> unknown;
-    std::vector<size_t> places;
-    for (size_t i = 0; i < batch.size(); ++i) {
-      if (kept[i]) {
-        batch[i].judged = *kept[i];
-        ++n_kept_;
-      } else {
-        unknown.push_back(batch[i].chunk);
-        places.push_back(i);
-      }
-    }
-    if (unknown.empty()) return;
-    const std::vector<double> scores = judge_.scores(unknown, asking_.cancel);
-    std::vector<std::pair<std::string, double>> news;
-    for (size_t i = 0; i < places.size(); ++i) {
-      batch[places[i]].judged = scores[i];
-      news.emplace_back(keys[places[i]], scores[i]);
-    }
-    n_scored_ += static_cast<int>(news.size());
-    asking_.documents.keep_scores(news);
+    std::vector<SourcePassage> chunks;
+    for (const ReadChunk& chunk : batch) chunks.push_back(chunk.chunk);
+    const std::vector<double> gains = judge_.gains(chunks);
+    for (size_t i = 0; i < batch.size(); ++i) batch[i].gain = gains[i];
   }
 
   void judge_or_leave(std::vector<ReadChunk>& found) {
@@ -211,7 +184,7 @@ class Reader {
 
   void keep(ReadChunk chunk) {
     ++since_best_;
-    if (chunk.judged > best_judged_) best_judged_ = chunk.judged, since_best_ = 0;
+    if (chunk.gain > best_gain_) best_gain_ = chunk.gain, since_best_ = 0;
     read_.push_back(std::move(chunk));
   }
 
@@ -239,25 +212,22 @@ class Reader {
     step.kind = "read";
     step.seconds = seconds;
     step.detail = std::to_string(read_.size()) + " of " + std::to_string(asking_.documents.n_chunks()) +
-                  " chunks read, " + std::to_string(n_kept_) + " of them with a kept score: " + reason;
+                  " chunks read, " + std::to_string(judge_.n_kept()) +
+                  " of them with a kept score: " + reason;
     Json scores = Json::array();
     for (const ReadChunk& chunk : read_)
-      scores.push_back(
-          {{"chunk", chunk.chunk.chunk_id}, {"judged", chunk.judged}, {"bm25", chunk.bm25_share}});
+      scores.push_back({{"chunk", chunk.chunk.chunk_id}, {"gain", chunk.gain}, {"bm25", chunk.bm25_share}});
     step.data = {
-        {"read", read_.size()}, {"kept", n_kept_}, {"reason", reason}, {"scores", std::move(scores)}};
+        {"read", read_.size()}, {"kept", judge_.n_kept()}, {"reason", reason}, {"scores", std::move(scores)}};
     asking_.tracer.add(std::move(step));
   }
 
   Asking& asking_;
   int max_chunks_;
-  std::string question_;
-  ChunkJudge judge_;
+  KeptJudge judge_;
   ReadingOrder order_;
   std::vector<ReadChunk> read_;
-  std::optional<double> blank_;
-  int n_scored_ = 0, n_kept_ = 0;
-  double best_judged_ = -std::numeric_limits<double>::infinity();
+  double best_gain_ = -std::numeric_limits<double>::infinity();
   int since_best_ = 0;
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "agent/languages.h"
 #include "agent/model_profile.h"
 #include "agent/text_terms.h"
 
@@ -54,8 +53,7 @@ Json describe_hits(const std::vector<SourcePassage>& hits) {
 std::vector<std::string> wanted_languages(Asking& asking, const QueryPlan& plan,
                                           const std::vector<SourcePassage>& hits) {
   const bool always = asking.request.helper_calls == HelperCalls::kAlways;
-  std::string own = asking.documents.guess_language(plan.question);
-  if (own.empty()) own = language_of_script(plan.question);
+  const std::string own = asking.language_of(plan.question);
   std::vector<std::string> languages = keyword_languages(own, asking.documents.languages());
   const auto also = [&](std::string_view code) {
     const bool known = std::find(languages.begin(), languages.end(), code) != languages.end();

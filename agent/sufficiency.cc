@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "agent/answer_prompt.h"
+#include "agent/kept_judge.h"
 #include "agent/languages.h"
 #include "agent/model_profile.h"
 
@@ -24,7 +25,7 @@ struct MatchCurve {
 };
 constexpr MatchCurve kWords = {0.17, 40};
 constexpr MatchCurve kPairs = {0.10, 60};
-// Beyond these the search alone decides; between them the model is asked.
+// Beyond these it is decided; between them the model is asked.
 constexpr double kSurelyNot = 0.1, kSurely = 0.9;
 
 double best_match(const FilledContext& context) {
@@ -35,12 +36,40 @@ double best_match(const FilledContext& context) {
   return best;
 }
 
-// Whether no document is in another language than the question, where its words would find nothing.
+// Whether no document is in another language than the question.
 bool in_documents_language(Asking& asking, const std::string& question) {
-  std::string own = asking.documents.guess_language(question);
-  if (own.empty()) own = language_of_script(question);
+  const std::string own = asking.language_of(question);
   const std::vector<std::string> languages = asking.documents.languages();
   return languages.empty() || (languages.size() == 1 && (own.empty() || own == languages.front()));
+}
+
+// The chunks that the model is shown of which the question's words tell nothing: those in another language,
+// and all of a handful.
+std::vector<SourcePassage> beyond_words(Asking& asking, const QueryPlan& plan, const FilledContext& context) {
+  const bool all = asking.documents.n_chunks() < kMinChunks;
+  std::vector<SourcePassage> out;
+  if (!all && in_documents_language(asking, plan.question)) return out;
+  const std::string own = asking.language_of(plan.question);
+  for (const EvidencePassage& passage : context.shown()) {
+    for (const SourcePassage& chunk : passage.chunks) {
+      const std::string language = asking.language_of(chunk.text);
+      const bool other = own.empty() ? !language_of_script(chunk.text).empty() : language != own;
+      if (all || other) out.push_back(chunk);
+    }
+  }
+  return out;
+}
+
+// By how likely one of `chunks` makes the question (kept_judge.h); none when the model cannot score.
+std::optional<double> by_reading(Asking& asking, const QueryPlan& plan,
+                                 const std::vector<SourcePassage>& chunks) {
+  try {
+    const std::vector<double> gains = KeptJudge(asking, plan).gains(chunks);
+    return likely_to_answer(*std::max_element(gains.begin(), gains.end()));
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kCancelled) throw;
+    return std::nullopt;
+  }
 }
 
 // Log-odds of yes against no; 0 when the model cannot say. The answer's own request is scored beside it, only
@@ -63,35 +92,48 @@ double logistic(double log_odds) {
   return 1 / (1 + std::exp(-log_odds));
 }
 
+// By what the search found. Where documents are in other languages, keywords in them find what the curve
+// knows nothing of: only the question's own words count.
+double by_words(Asking& asking, const QueryPlan& plan, const FilledContext& context) {
+  double match = best_match(context);
+  if (!in_documents_language(asking, plan.question)) {
+    const SourceQuery own[] = {{plan.question, 1.0}};
+    const std::vector<SourcePassage> hits = asking.documents.search(own, 1);
+    match = hits.empty() ? 0 : hits.front().score;
+  }
+  const std::string_view script = language_of_script(plan.question);
+  const MatchCurve& curve = script == "zh" || script == "ja" || script == "ko" ? kPairs : kWords;
+  return logistic(curve.slope * (match - curve.even));
+}
+
 }  // namespace
 
 std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const FilledContext& context) {
-  const double match = best_match(context);
-  const std::string& question = plan.question;
-  if (match <= 0 || asking.documents.n_chunks() < kMinChunks || support_terms(question).size() < kMinTerms ||
-      !in_documents_language(asking, question))
-    return std::nullopt;
+  if (best_match(context) <= 0 || support_terms(plan.question).size() < kMinTerms) return std::nullopt;
   const Stopwatch watch;
-  const std::string_view script = language_of_script(question);
-  const MatchCurve& curve = script == "zh" || script == "ja" || script == "ko" ? kPairs : kWords;
-  const double by_search = curve.slope * (match - curve.even);
-  Json data = {{"match", match}, {"by_search", logistic(by_search)}};
-  double log_odds = by_search;
+  Json data = Json::object();
+  double likely = 0;
+  if (asking.documents.n_chunks() >= kMinChunks) data["by_search"] = likely = by_words(asking, plan, context);
+  if (const auto chunks = beyond_words(asking, plan, context); !chunks.empty() && likely < kSurely) {
+    const std::optional<double> read = by_reading(asking, plan, chunks);
+    if (!read) return std::nullopt;
+    data["by_reading"] = *read;
+    likely = std::max(likely, *read);
+  }
   const double weight = profile_of(asking.model).judge.yes;
-  if (weight > 0 && logistic(by_search) > kSurelyNot && logistic(by_search) < kSurely) {
+  if (weight > 0 && likely > kSurelyNot && likely < kSurely) {
     const double yes = ask_model(asking, plan, context);
-    log_odds += weight * yes;
     data["yes"] = yes;
+    likely = logistic(std::log(likely / (1 - likely)) + weight * yes);
   }
   TraceStep step;
   step.kind = "sufficiency";
-  step.detail =
-      "the passages hold the answer: " + std::to_string(std::lround(100 * logistic(log_odds))) + " % likely";
-  data["probability"] = logistic(log_odds);
+  step.detail = "the passages hold the answer: " + std::to_string(std::lround(100 * likely)) + " % likely";
+  data["probability"] = likely;
   step.data = std::move(data);
   step.seconds = watch.seconds();
   asking.tracer.add(std::move(step));
-  return logistic(log_odds);
+  return likely;
 }
 
 }  // namespace lectern

@@ -1,6 +1,7 @@
 // Do the passages hold the answer? Judged before anything is answered: by what the search found of the
 // question and, where that leaves it open, by a scored yes/no of the model. The prompt of the yes/no begins
 // as the answer's does, and its beginning stays in the KV cache: the answer does not read the passages again.
+// Where the words of the question tell nothing, by how likely the passages make the question (kept_judge.h).
 #pragma once
 
 #include <optional>
@@ -10,10 +11,10 @@
 
 namespace lectern {
 
-// Probability, 0 to 1, that the passages hold the answer; in the trace as "sufficiency". None where it cannot
-// be judged: nothing was searched (level 0), there are fewer than 16 chunks, some document is in another
-// language than the question, or the question has hardly a word to look for. A model that fails to score is
-// not counted. Throws kCancelled.
+// Probability, 0 to 1, that the passages hold the answer; in the trace as "sufficiency". The words tell
+// nothing among fewer than 16 chunks, and where some document is in another language than the question. None
+// where it cannot be judged: nothing was searched (level 0), the question has hardly a word to look for, or
+// the model fails to score. Throws kCancelled.
 std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const FilledContext& context);
 
 }  // namespace lectern

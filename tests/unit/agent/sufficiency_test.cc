@@ -15,7 +15,7 @@ MemorySource notes(int days = 14) {
       {"a.md", "Pump house", "en", {"Ada Quill built the pump house in 1874.", "It drained the meadows."}},
       {"b.md", "Ferry", "en", {"The ferry left at six.", "Captain Tolliver sailed it."}},
       {"c.md", "Weather", "en", {}}};
-  for (int day = 1; day <= days; ++day)  // fewer chunks are not judged
+  for (int day = 1; day <= days; ++day)  // in fewer the search is sure of nothing
     documents.back().chunks.push_back("Day " + std::to_string(day) + " was fair.");
   return MemorySource(std::move(documents));
 }
@@ -116,6 +116,54 @@ TEST_CASE("what cannot be judged is answered") {
   CHECK(judgement(ask(large, "Which pump did the Broncos win?", streamed)) == nullptr);
   ScriptedModel small = judged_model(-3, -0.1);
   CHECK(judgement(ask(small, "Built?", streamed)) == nullptr);  // one word
+}
+
+TEST_CASE("chunks of which the question's words tell nothing are judged by how likely they make it") {
+  const bool mixed = GENERATE(true, false);
+  INFO((mixed ? "documents in another language" : "a handful of chunks"));
+  const std::string quill = mixed ? "青石桥长48米，1874年完工。" : "Ada Quill built the pump house in 1874.";
+  std::vector<MemoryDocument> documents = {{"a.md", "", mixed ? "zh" : "en", {quill}}};
+  if (mixed) documents.push_back({"b.md", "Weather", "en", {}});
+  for (int day = 1; mixed && day <= 15; ++day)
+    documents.back().chunks.push_back("Day " + std::to_string(day) + " was fair.");
+  MemorySource source(documents);
+  ScriptedModel model = judged_model(0, 0);
+  model.replies["keywords"] = {
+      {R"({"keywords_zh": ["石桥", "青石桥"], "keywords_en": ["pump house"]})", false, ""}};
+  AskRequest request;
+  request.question = "Who built the pump house then?";
+  request.level = Level::kRetrieve;
+  double with_it = 0;
+  model.score_of = [&](const LmRequest& asked, std::string_view said) {
+    if (said != request.question) return 0.0;
+    return asked.messages.back().content.find("1874") != std::string::npos ? with_it : -3.0;
+  };
+  const auto answer = [&](double score) {
+    with_it = score;
+    return Agent(model, source).ask(request, {}, CancelToken());
+  };
+  SECTION("hardly likelier than nothing does: refused before the model speaks") {
+    const Answer refused = answer(-2.85);
+    CHECK_FALSE(refused.found);
+    CHECK(std::none_of(model.calls.begin(), model.calls.end(),
+                       [](const LmRequest& call) { return call.purpose == "answer"; }));
+    REQUIRE(judgement(refused) != nullptr);
+    CHECK(judgement(refused)->data["by_reading"].get<double>() == Approx(0.1));
+  }
+  SECTION("much likelier: answered") {
+    const Answer answered = answer(-1);
+    CHECK(answered.found);
+    REQUIRE(judgement(answered) != nullptr);
+    CHECK(judgement(answered)->data["probability"].get<double>() == 1);
+  }
+  SECTION("a model that fails to score judges nothing") {
+    model.score_of = [](const LmRequest&, std::string_view) -> double {
+      throw Error(ErrorCode::kUnavailable, "no scores");
+    };
+    const Answer answered = answer(0);
+    CHECK(answered.found);
+    CHECK(judgement(answered) == nullptr);
+  }
 }
 
 TEST_CASE("where the search leaves it open the model is asked and the prompt begins as the answer's does") {
