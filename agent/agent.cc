@@ -132,10 +132,13 @@ Evidence find_evidence(Asking& asking, QueryPlan& plan, Level level) {
   return evidence;
 }
 
-// Level 1 found hardly anything of the question: chunks are read one by one before it is refused.
+// Level 1 found hardly anything of the question: chunks are read one by one before it is refused. Where it
+// found nothing, no chunk is a better beginning than another: only when all are read.
 bool read_instead(Asking& asking, const Evidence& evidence) {
+  const bool all = asking.documents.n_chunks() <= kMaxEscalatedChunks;
+  const double likely = evidence.context.passages.empty() ? (all ? 0 : 1) : evidence.likely.value_or(1);
   if (asking.request.level != Level::kAuto || asking.out_of_time() ||
-      evidence.likely.value_or(1) >= profile_of(asking.model).judge.refuse_below)
+      likely >= profile_of(asking.model).judge.refuse_below)
     return false;
   route(asking, Level::kRead, "the passages found hardly hold the answer: chunks are read one by one", 0);
   return true;

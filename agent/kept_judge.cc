@@ -10,10 +10,10 @@ double likely_to_answer(double gain) {
   return std::clamp(gain / kPasses, 0.0, 1.0);
 }
 
-KeptJudge::KeptJudge(Asking& asking, const QueryPlan& plan)
+KeptJudge::KeptJudge(Asking& asking, LanguageModel& model, const QueryPlan& plan)
     : asking_(asking),
       question_(plan.instruction.empty() ? plan.question : plan.looked_up()),
-      judge_(asking.helper, question_) {}
+      judge_(model, question_) {}
 
 std::vector<double> KeptJudge::gains(std::span<const SourcePassage> chunks) {
   if (!blank_) blank_ = judge_.blank_score(asking_.cancel);

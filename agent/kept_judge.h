@@ -20,7 +20,7 @@ double likely_to_answer(double gain);
 
 class KeptJudge {
  public:
-  KeptJudge(Asking& asking, const QueryPlan& plan);
+  KeptJudge(Asking& asking, LanguageModel& model, const QueryPlan& plan);
 
   // For each chunk, by how many nats per token it makes the question likelier than a passage that says
   // nothing does. Throws what LanguageModel::score throws.

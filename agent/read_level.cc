@@ -81,7 +81,7 @@ class Reader {
   Reader(Asking& asking, const QueryPlan& plan, std::vector<SourcePassage> ranked, int max_chunks)
       : asking_(asking),
         max_chunks_(asking.request.budget.chunks > 0 ? asking.request.budget.chunks : max_chunks),
-        judge_(asking, plan),
+        judge_(asking, asking.helper, plan),
         order_(asking.documents, std::move(ranked)) {}
 
   // Until one of the reasons to stop. A failing model is one.

@@ -243,19 +243,19 @@ RemoteLanguageModel::Completion RemoteLanguageModel::complete(Json body, const L
   }
   // Of a structured reply the form is looked at; one that a stop string ended may be empty.
   const bool may_be_empty = request.json_schema || !request.choices.empty() || !request.stop.empty();
+  if (!reader.stopped()) {
+    give(stripper.feed(thinking.finish()));
+    give(stripper.finish());
+  }
   const bool has_text = reader.has_text() && !thinking.only_thought();
   if (!has_text && (reader.calls_tools() || !may_be_empty)) {
-    throw Error(ErrorCode::kCorrupt,
+    throw Error(reader.truncated() ? ErrorCode::kResourceExhausted : ErrorCode::kCorrupt,
                 http_.shown_url(where) + ": the reply of " + http_.said(info_.name) + " holds no text" +
                     (reader.calls_tools()      ? ", only calls of tools, which it was not offered"
                      : thinking.only_thought() ? ", only what it thought"
                                                : "") +
                     (reader.truncated() ? "; allow it more tokens with --max-tokens, or use another model"
                                         : "; use another model, or look at the server's own log"));
-  }
-  if (!reader.stopped()) {
-    give(stripper.feed(thinking.finish()));
-    give(stripper.finish());
   }
   out.reply.truncated = reader.truncated();
   out.reply.prompt_tokens = reader.prompt_tokens > 0 ? reader.prompt_tokens : count_tokens(request);

@@ -84,33 +84,36 @@ std::string ThinkingStripper::feed(std::string_view text) {
   static constexpr std::string_view kOpen = "<think>", kClose = "</think>";
   if (state_ == State::kReply) return std::string(text);
   pending_ += text;
-  if (state_ == State::kUndecided) {
+  while (true) {
+    if (state_ == State::kThought) {
+      const size_t close = pending_.find(kClose);
+      if (close == std::string::npos) {
+        // Only the beginning of the closing tag is worth keeping.
+        pending_.erase(0, pending_.size() - std::min(pending_.size(), kClose.size() - 1));
+        return {};
+      }
+      pending_.erase(0, close + kClose.size());
+      state_ = State::kUndecided;
+    }
     const size_t begin = std::min(pending_.find_first_not_of(kBlanks), pending_.size());
     const std::string_view reply = std::string_view(pending_).substr(begin);
     if (reply.size() < kOpen.size() && kOpen.starts_with(reply)) return {};
-    if (!reply.starts_with(kOpen)) {
-      state_ = State::kReply;
-      return std::exchange(pending_, {});
-    }
+    if (!reply.starts_with(kOpen)) break;
+    pending_.erase(0, begin + kOpen.size());
     state_ = State::kThought;
+    has_thought_ = true;
   }
-  if (state_ == State::kThought) {
-    const size_t close = pending_.find(kClose);
-    if (close == std::string::npos) {
-      // Only the beginning of the closing tag is worth keeping.
-      pending_.erase(0, pending_.size() - std::min(pending_.size(), kClose.size() - 1));
-      return {};
-    }
-    pending_.erase(0, close + kClose.size());
-    state_ = State::kAfterThought;
-  }
-  pending_.erase(0, std::min(pending_.find_first_not_of(kBlanks), pending_.size()));
-  if (!pending_.empty()) state_ = State::kReply;
+  state_ = State::kReply;
+  if (has_thought_) pending_.erase(0, pending_.find_first_not_of(kBlanks));
   return std::exchange(pending_, {});
 }
 
 std::string ThinkingStripper::finish() {
-  return state_ == State::kUndecided ? std::exchange(pending_, {}) : std::string();
+  if (state_ != State::kUndecided) return {};
+  const bool is_blank = pending_.find_first_not_of(kBlanks) == std::string::npos;
+  if (has_thought_ && is_blank) return {};
+  state_ = State::kReply;
+  return std::exchange(pending_, {});
 }
 
 ChatReplyReader::ChatReplyReader(std::string origin, size_t max_text_bytes,

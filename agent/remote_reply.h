@@ -32,8 +32,8 @@ class PrefixStripper {
   bool decided_;
 };
 
-// Passes a reply on without what the model thought before it, `<think>...</think>` at its beginning, which
-// servers that do not set it apart (as reasoning_content) leave in.
+// Passes a reply on without what the model thought before it, `<think>...</think>` at its beginning, once or
+// several times, which servers that do not set it apart (as reasoning_content) leave in.
 class ThinkingStripper {
  public:
   // What of the reply so far is known not to be thought.
@@ -41,11 +41,12 @@ class ThinkingStripper {
   // The rest, when the reply ends.
   std::string finish();
   // It thought, and said nothing yet.
-  bool only_thought() const { return state_ == State::kThought || state_ == State::kAfterThought; }
+  bool only_thought() const { return has_thought_ && state_ != State::kReply; }
 
  private:
-  enum class State { kUndecided, kThought, kAfterThought, kReply };
+  enum class State { kUndecided, kThought, kReply };
   State state_ = State::kUndecided;
+  bool has_thought_ = false;
   std::string pending_;  // the blanks and the part of a tag that may begin here
 };
 

@@ -60,11 +60,12 @@ std::vector<SourcePassage> beyond_words(Asking& asking, const QueryPlan& plan, c
   return out;
 }
 
-// By how likely one of `chunks` makes the question (kept_judge.h); none when the model cannot score.
+// By how likely one of `chunks` makes the question (kept_judge.h); none when the model cannot score. It
+// decides what is refused: not a task for a helper.
 std::optional<double> by_reading(Asking& asking, const QueryPlan& plan,
                                  const std::vector<SourcePassage>& chunks) {
   try {
-    const std::vector<double> gains = KeptJudge(asking, plan).gains(chunks);
+    const std::vector<double> gains = KeptJudge(asking, asking.model, plan).gains(chunks);
     return likely_to_answer(*std::max_element(gains.begin(), gains.end()));
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kCancelled) throw;

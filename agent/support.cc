@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "agent/currencies.h"
 #include "agent/orders.h"
 #include "base/utf8.h"
 
@@ -99,6 +100,7 @@ void SupportIndex::add_sentence(int passage, int chunk, std::string_view text, T
                                 std::string_view title) {
   Sentence sentence;
   sentence.where = {passage, chunk, range, 0, 0};
+  sentence.currencies = currencies(range.of(text));
   sentence.unspaced = mostly_unspaced(range.of(text));
   const auto add_terms = [&](std::string_view part) {
     for (SupportTerm& term : support_terms(part)) {
@@ -141,6 +143,7 @@ bool SupportIndex::known(const std::string& term) const {
 
 SupportIndex::Claim SupportIndex::analyse(std::string_view text) const {
   Claim claim;
+  claim.currencies = currencies(text);
   claim.unspaced = mostly_unspaced(text);
   std::vector<std::string> seen;
   const double n = static_cast<double>(sentences_.size()) + 1;
@@ -211,7 +214,9 @@ bool SupportIndex::has_other_numbers(const Claim& claim, size_t i) const {
 
 double SupportIndex::score(const Claim& claim, size_t i) const {
   const Sentence& sentence = sentences_[i];
-  if (has_other_numbers(claim, i)) return 0;
+  const bool other_money =
+      claim.currencies != 0 && sentence.currencies != 0 && (claim.currencies & sentence.currencies) == 0;
+  if (other_money || has_other_numbers(claim, i)) return 0;
   double held = 0, held_strong = 0;
   for (const ClaimTerm& term : claim.terms) {
     if (term.id < 0 || !holds(sentence.terms, term.id)) continue;

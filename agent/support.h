@@ -3,7 +3,7 @@
 // is supported by nothing: that is how small models answer questions to which the documents hold no answer. A
 // sentence that shares only numbers with a claim does not support it, nor one that has another number in the
 // place of one of the claim's (another year, another serial number) or none of those that the claim adds to
-// the question.
+// the question, or names other currencies.
 // Sentences that give orders (orders.h) support nothing. Nothing here asks a model. Const after construction.
 #pragma once
 
@@ -51,6 +51,7 @@ class SupportIndex {
     SupportMatch where;
     std::vector<int> terms;  // ascending, unique
     std::vector<Number> numbers;
+    unsigned currencies = 0;
     bool unspaced = false;  // mostly Han, Kana or Thai
     double keyword_share = 0;
   };
@@ -64,6 +65,7 @@ class SupportIndex {
   struct Claim {
     std::vector<ClaimTerm> terms;
     double weight = 0;
+    unsigned currencies = 0;
     bool unspaced = false;
     bool speaks_of_the_unknown = false;  // a name of the question, or a number, that the evidence lacks
   };

@@ -28,6 +28,17 @@ constexpr std::u32string_view kHanFunction =
 constexpr std::array<std::string_view, 13> kNumberWords = {"zero", "one",    "two",   "three", "four",
                                                            "five", "six",    "seven", "eight", "nine",
                                                            "ten",  "eleven", "twelve"};
+// "18 Jan" is "18 January". Not those that are words or names themselves: "mar", "may".
+constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kMonths = {{{"jan", "january"},
+                                                                                    {"feb", "february"},
+                                                                                    {"apr", "april"},
+                                                                                    {"jun", "june"},
+                                                                                    {"jul", "july"},
+                                                                                    {"aug", "august"},
+                                                                                    {"sept", "september"},
+                                                                                    {"oct", "october"},
+                                                                                    {"nov", "november"},
+                                                                                    {"dec", "december"}}};
 constexpr std::array<std::string_view, 23> kAbbreviations = {
     "mr",  "mrs", "ms",  "dr",  "prof", "st", "jr",  "sr",     "vs", "etc", "eg", "ie",
     "inc", "ltd", "gen", "col", "capt", "lt", "rev", "approx", "ca", "cf",  "al"};
@@ -73,6 +84,8 @@ void add_word(std::string word, bool has_digit, bool capital, std::vector<Suppor
     out.push_back({std::to_string(number - kNumberWords.begin()), true});
     return;
   }
+  for (const auto& [abbreviation, month] : kMonths)
+    if (word == abbreviation) word = month;
   if (!has_digit) stem(word);
   out.push_back({std::move(word), has_digit || capital});
 }

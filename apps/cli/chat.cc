@@ -60,9 +60,11 @@ class LineReader {
   bool at_end_ = false;
 };
 
-// What is wrong with one question, or was too much for it, does not end the conversation.
+// What is wrong with one question, was too much for it, or may be better at the next one (a server that does
+// not answer) does not end the conversation.
 bool is_about_the_question(ErrorCode code) {
-  return code == ErrorCode::kInvalidArgument || code == ErrorCode::kResourceExhausted;
+  return code == ErrorCode::kInvalidArgument || code == ErrorCode::kResourceExhausted ||
+         code == ErrorCode::kUnavailable;
 }
 
 // Ctrl-C stops what `token` belongs to, and nothing else, as long as the object lives.

@@ -1,6 +1,7 @@
 #include "apps/cli/language_model.h"
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "agent/engine_language_model.h"
 #include "agent/remote_language_model.h"
@@ -31,8 +32,9 @@ std::string api_key(const SharedOptions& options) {
 // One that is the model itself is not loaded twice.
 bool has_helper(const Program& program) {
   const std::string& helper = program.options.helper_model;
-  return !helper.empty() &&
-         (is_remote(program) || resolve_model(helper) != resolve_model(model_name(program)));
+  if (helper.empty() || is_remote(program)) return !helper.empty();
+  std::error_code unknown;
+  return !std::filesystem::equivalent(resolve_model(helper), resolve_model(model_name(program)), unknown);
 }
 
 }  // namespace

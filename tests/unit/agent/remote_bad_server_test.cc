@@ -178,7 +178,9 @@ TEST_CASE("odd forms of a reply are understood and one without text is an error"
     CHECK(bad.chat().text == "good");
   }
   SECTION("what was thought before the reply, however it is cut") {
-    const std::string reply = " \n<think>\nIs it <b>good</b>? </thin\n</think>\n\ngood <think>";
+    const std::string reply =
+        " \n<think>\nIs it <b>good</b>? </thin\n</think>\n\n<think></think><think>Yes.</think> \ngood "
+        "<think>";
     for (size_t size = 1; size <= reply.size(); ++size) {
       bad.on_chat = [&](const ApiRequest&, const ApiConnection& c) {
         c.begin_stream();

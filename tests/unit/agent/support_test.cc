@@ -68,6 +68,32 @@ TEST_CASE("another number in the place of one of the claim is no support") {
   CHECK(index.best("The bridge is 412 metres long and 30 metres wide and opened in 1931."));
 }
 
+TEST_CASE("the same number in another currency is no support") {
+  const auto supported = [](const std::string& text, const std::string& claim) {
+    const auto passages = evidence({text});
+    return SupportIndex(passages, "What is the rent of the flat in Suzhou?", {"苏州", "房租"})
+        .best(claim)
+        .has_value();
+  };
+  CHECK_FALSE(supported("苏州的房租每月5600元。", "The rent of the flat is $5600 per month."));
+  CHECK(supported("苏州的房租每月5600元。", "The rent of the flat is 5600 yuan per month."));
+  CHECK(supported("苏州的房租每月5600元。", "The rent of the flat is ¥5600 per month."));
+  CHECK_FALSE(supported("The rent of the flat is £840.", "The rent of the flat is 840 euros."));
+  CHECK(supported("The rent of the flat is 840.", "The rent of the flat is 840 euros."));
+  CHECK(supported("The rent of the flat is 840 pounds.", "The rent of the flat is £840."));
+  // Names no currency.
+  CHECK(supported("The flat was built in 1904, its rent is $840.",
+                  "这套公寓建于公元1904年, rent of the flat."));
+}
+
+TEST_CASE("a month may be written short") {
+  const auto passages = evidence({"| 18 Jan | spelt | flat |"});
+  const SupportIndex index(passages, "Which flour was used on 18 January?", {});
+  const auto match = index.best("The flour used on 18 January was spelt.");
+  REQUIRE(match);
+  CHECK(match->score > SupportIndex::kAttach);
+}
+
 TEST_CASE("a number of the question may stand in the sentence before") {
   const auto passages = evidence(
       {"In 2010 the forest had a drought. The area hit was 1,160 square miles, and 734 in 2005.", "Rain."});
