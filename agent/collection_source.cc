@@ -67,7 +67,7 @@ std::vector<SourcePassage> CollectionSource::search(std::span<const SourceQuery>
   std::vector<SourcePassage> out;
   for (SearchHit& hit : collection_->search(request)) {
     out.push_back(to_source(std::move(hit.passage)));
-    out.back().score = hit.score;
+    out.back().score = std::min(1.0, hit.score);  // one character can be in many pairs
   }
   return out;
 }

@@ -12,6 +12,7 @@
 #include "retrieval/bm25.h"
 #include "retrieval/collection_index.h"
 #include "retrieval/collection_verify.h"
+#include "retrieval/lone_character.h"
 #include "retrieval/mention_search.h"
 #include "retrieval/section_match.h"
 #include "retrieval/store.h"
@@ -24,6 +25,9 @@ constexpr const char* kCollectionsFolder = "collections";  // of the data folder
 constexpr const char* kCollectionExtension = ".lectern";
 constexpr size_t kFusionDepth = 100;    // chunks taken from each of several queries, at least
 constexpr size_t kMaxQueryTerms = 128;  // a longer query keeps its rarest
+// For a character that stands alone: pairs that hold it. Within a run of text it is in two of them.
+constexpr size_t kMaxPairs = 64;
+constexpr double kPairWeight = 0.5;
 // A single word is taken for a name when no more chunks than this, or than this share, hold it.
 constexpr uint64_t kRareChunks = 20;
 constexpr uint64_t kRareShare = 200;
@@ -247,7 +251,11 @@ std::vector<QueryTerm> StoredCollection::query_terms(const std::string& text, co
   for (size_t i = 0; i < analysed.size(); ++i) {
     if (i > 0 && (analysed[i].begin != analysed[i - 1].begin || analysed[i].end != analysed[i - 1].end))
       ++word;
-    if (seen.try_emplace(analysed[i].text, i).second) terms.push_back({analysed[i].text, word, 1.0});
+    if (!seen.try_emplace(analysed[i].text, i).second) continue;
+    terms.push_back({analysed[i].text, word, 1.0});
+    if (!is_lone_character(analysed[i].text)) continue;
+    for (std::string& pair : pairs_with(index, analysed[i].text, kMaxPairs, blobs))
+      terms.push_back({std::move(pair), word, kPairWeight});
   }
   if (terms.size() <= kMaxQueryTerms) return terms;
   std::vector<std::pair<uint64_t, size_t>> counts;

@@ -8,6 +8,7 @@
 #include "apps/cli/answer_match.h"
 #include "apps/cli/command.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/number_options.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
@@ -120,7 +121,7 @@ void register_eval_injection(CLI::App& eval, Program& program) {
       ->required()
       ->check(CLI::ExistingFile);
   command->add_option("--limit", options->limit, "Only the first so many cases; 0: all")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   command->add_flag("--clean", options->clean, "Leave the attacks out: what is answered without them");
   add_model_options(command, program.options);
   add_output_options(command, program.options);

@@ -256,10 +256,10 @@ void register_eval_qa(CLI::App& eval, Program& program) {
           "--level", options->level,
           "0: read everything, 1: retrieve, 2: read chunk by chunk, 3: ask itself simpler questions, auto")
       ->check(CLI::IsMember({"auto", "0", "1", "2", "3"}));
-  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
+  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(not_negative());
   add_seed_option(command, options->seed, "Of the draw");
   command->add_option("--passages", options->passages, "Chunks to give the model; 0: what suits it")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   command->add_option("--helpers", options->helper_calls, "Split and keyword calls: auto, always, never")
       ->check(CLI::IsMember({"auto", "always", "never"}));
   command->add_flag("--unanswerable", options->unanswerable,

@@ -227,7 +227,7 @@ void register_eval_rank(CLI::App& eval, Program& program) {
   command->add_option("--candidates", options->candidates, "Chunks to judge for each question")
       ->check(CLI::Range(2, 100))
       ->capture_default_str();
-  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
+  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(not_negative());
   add_seed_option(command, options->seed, "Of the draw");
   command->add_option("--scores", options->scores, "Write every score to this file, a JSON line a question");
   add_model_options(command, program.options);

@@ -215,7 +215,7 @@ void register_eval_search(CLI::App& eval, Program& program) {
       ->check(CLI::ExistingFile);
   command->add_option("--documents", options->documents, "Search the text of this parallel file")
       ->check(CLI::ExistingFile);
-  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(CLI::NonNegativeNumber);
+  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(not_negative());
   add_seed_option(command, options->seed, "Of the draw");
   command->add_flag("--names", options->names, "Follow the names of documents, as the agent does");
   command->add_flag("--keywords", options->keywords,

@@ -90,8 +90,9 @@ int main(int argc, char** argv) {
   try {
     app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     const auto arguments = std::span(words).subspan(std::min<size_t>(words.size(), 1));
+    const bool asks_for_help = error.get_exit_code() == 0;  // or for the version
+    if (asks_for_help && !names_unknown_command(app, arguments)) return app.exit(error);
     const bool json = std::any_of(arguments.begin(), arguments.end(),
                                   [](std::string_view argument) { return argument == "--json"; });
     report_error(json, to_string(ErrorCode::kInvalidArgument), explain_usage(app, error, arguments),

@@ -92,6 +92,17 @@ std::string explain_usage(const CLI::App& program, const CLI::ParseError& error,
   return in_words(*app, error.what()) + see_help();
 }
 
+bool names_unknown_command(const CLI::App& program, std::span<const char* const> arguments) {
+  const CLI::App* app = &program;
+  for (const std::string_view argument : arguments) {
+    if (argument == "--" || command_names(*app).empty()) break;
+    if (is_option(argument)) continue;
+    app = find_command(*app, argument);
+    if (app == nullptr) return true;
+  }
+  return false;
+}
+
 std::vector<const char*> with_help_as_option(const CLI::App& program, std::vector<const char*> words) {
   if (words.size() < 2 || std::string_view(words[1]) != "help") return words;
   words.erase(words.begin() + 1);

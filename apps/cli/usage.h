@@ -14,6 +14,9 @@ namespace lectern::cli {
 std::string explain_usage(const CLI::App& program, const CLI::ParseError& error,
                           std::span<const char* const> arguments);
 
+// Whether a word stands where a command is named and is none: its help cannot be asked for.
+bool names_unknown_command(const CLI::App& program, std::span<const char* const> arguments);
+
 // "lectern help COMMAND" as "lectern COMMAND --help"; without --help for a COMMAND that does not exist, so
 // that it is wrong usage. `words` begin with the program's name.
 std::vector<const char*> with_help_as_option(const CLI::App& program, std::vector<const char*> words);

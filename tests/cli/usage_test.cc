@@ -58,6 +58,8 @@ TEST_CASE("an unknown command or option names the one that was meant") {
         Case{{"eval", "serch"}, "no command serch; did you mean search? (see lectern eval --help)"},
         Case{{"eval"}, "a command is missing: qa, "}, Case{{}, "a command is missing: ask, "},
         Case{{"frobnicate"}, "no command frobnicate (see"},
+        Case{{"serch", "--help"}, "no command serch; did you mean search?"},
+        Case{{"--help", "eval", "serch"}, "no command serch; did you mean search? (see lectern eval --help)"},
         Case{{"ask"}, "[FOLDER] QUESTION is required (see lectern ask --help)"},
         Case{{"search", "notes", "words", "-k", "0"}, "--limit: "},
         Case{{"pull", "qwen2.5-coder-0.5b-instrut"}, "did you mean qwen2.5-coder-0.5b-instruct?"}}) {

@@ -289,6 +289,29 @@ TEST_CASE("documents from memory are added, replaced and removed") {
   }
 }
 
+TEST_CASE("one character finds the words that it is part of") {
+  const auto collection = Collection::open_in_memory();
+  collection->add("a", text_document("我家的小猫。"));
+  collection->add("b", text_document("那只猫叫豆包，每天晚上都要出去。"));
+  collection->add("c", text_document("猫，狗和鸟"));
+  collection->add("d", text_document("牛奶在冰箱里"));
+  collection->add("e", text_document("우리 집은 작다"));
+  const auto found = [&](const std::string& query) {
+    Paths out;
+    for (const SearchHit& hit : search(*collection, query)) out.insert(out.end(), hit.passage.path);
+    std::sort(out.begin(), out.end());
+    return out;
+  };
+  CHECK(found("猫") == Paths{"a", "b", "c"});
+  CHECK(found("奶") == Paths{"d"});
+  CHECK(found("집") == Paths{"e"});
+  CHECK(found("马").empty());
+  CHECK(found("小猫") == Paths{"a"});
+  SearchRequest request;  // with other words: the one that has both comes first
+  request.queries = {{"豆包 猫", 1.0}};
+  CHECK(collection->search(request).at(0).passage.path == "b");
+}
+
 TEST_CASE("headings find the chunks below them") {
   const auto collection = Collection::open_in_memory();
   Document document = text_document("intro\n\n" + std::string(600, 'x') + "\n\nthe end of it", "Guide");
