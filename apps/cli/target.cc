@@ -89,8 +89,15 @@ std::optional<IndexReport> bring_up_to_date(Program& program, Collection& collec
   try {
     report = collection.index(roots, options, out.progress(), program.cancel);
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kUnavailable) throw;
-    out.note("not brought up to date: " + printable(error.what()));
+    // Another process writes, or nobody may: what is indexed can still be read.
+    const std::string why = "not brought up to date: " + printable(error.what());
+    if (error.code() == ErrorCode::kUnavailable) {
+      out.note(why);
+    } else if (error.code() == ErrorCode::kIo && collection.stats().n_documents > 0) {
+      out.warning(why + "; what is indexed is used (--no-index says no more of it)");
+    } else {
+      throw;
+    }
     return std::nullopt;
   }
   warn_about_changed_files(program, report);

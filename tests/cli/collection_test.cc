@@ -55,6 +55,22 @@ TEST_CASE("a folder is indexed once and then only what changed") {
   CHECK(changed["unchanged"] == 1);
 }
 
+TEST_CASE("a collection that cannot be written is still searched") {
+  const Notes notes;
+  const std::filesystem::path folder = notes.documents().parent_path() / "kept";
+  std::filesystem::create_directories(folder);
+  const std::string database = (folder / "notes.db").string();
+  REQUIRE(notes.run({"index", notes.folder_name(), "-c", database}).exit_code == 0);
+  // As permissions would, but for root as well.
+  std::filesystem::remove(database + ".lock");
+  std::filesystem::create_directory(database + ".lock");
+  const SubprocessResult found = notes.run({"search", notes.folder_name(), "pedals", "-c", database});
+  CHECK(found.exit_code == 0);
+  CHECK_THAT(found.out, Catch::Contains("bicycle.md"));
+  CHECK_THAT(found.err, Catch::Contains("cannot be written") && Catch::Contains("--no-index"));
+  CHECK(notes.run({"index", notes.folder_name(), "-c", database}).exit_code == 2);
+}
+
 TEST_CASE("search indexes a folder never seen and finds words in any script") {
   const Notes notes;
   const Json hits = notes.search("who fitted pedals");
