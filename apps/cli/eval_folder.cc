@@ -99,6 +99,9 @@ class FolderEvaluation {
     // In memory: what is measured is the folder as it is now, and nothing kept from earlier questions.
     const std::filesystem::path roots[] = {options.folder};
     warn_about_files(program, collection_->index(roots, {}, program.output().progress(), program.cancel));
+    leave_out(options.questions);
+    if (collection_->stats().n_documents == 0)
+      throw Error(ErrorCode::kInvalidArgument, options.folder + ": holds no documents to ask");
     source_ = std::make_unique<CollectionSource>(*collection_);
     model_ = open_model(program);
   }
@@ -121,6 +124,13 @@ class FolderEvaluation {
   }
 
  private:
+  // The questions may lie in the folder, and are no part of what is asked.
+  void leave_out(const std::string& file) {
+    std::error_code unknown;
+    for (const DocumentInfo& document : collection_->documents())
+      if (std::filesystem::equivalent(document.path, file, unknown)) collection_->remove(document.path);
+  }
+
   void ask(const FolderQuestion& question) {
     AskRequest request;
     request.question = question.question;
