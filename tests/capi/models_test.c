@@ -197,12 +197,13 @@ void a_question_is_answered(lectern_model* model) {
                                  .on_text = hear,
                                  .on_step = hear_step,
                                  .user_data = &heard};
-  CHECK_OK(lectern_ask(model, collection, "When were the beans sown?", &options, &answer));
+  /* One word to look for is not judged: a model of random weights would find that nothing answers. */
+  CHECK_OK(lectern_ask(model, collection, "Where are the beans?", &options, &answer));
   CHECK(answer != NULL && answer->text[answer->text_bytes] == 0 && strcmp(answer->level, "1") == 0);
   CHECK(heard.n == answer->text_bytes && heard.n > 0 && memcmp(heard.text, answer->text, heard.n) == 0);
   CHECK(heard.n_steps >= 2);
   CHECK(answer->n_passages >= 1 && answer->passages[0]->text_bytes > 0 && answer->n_calls >= 1);
-  CHECK(strcmp(answer->question, "When were the beans sown?") == 0 && answer->trace_json[0] != 0);
+  CHECK(strcmp(answer->question, "Where are the beans?") == 0 && answer->trace_json[0] != 0);
   for (size_t i = 0; i < answer->n_citations; ++i)
     CHECK(answer->citations[i]->quote_bytes > 0 && answer->citations[i]->passage->text_bytes > 0);
   lectern_answer_free(answer);
