@@ -121,6 +121,7 @@ std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const F
     data["by_reading"] = *read;
     likely = std::max(likely, *read);
   }
+  if (data.empty()) return std::nullopt;  // no chunk fitted
   const double weight = profile_of(asking.model).judge.yes;
   if (weight > 0 && likely > kSurelyNot && likely < kSurely) {
     const double yes = ask_model(asking, plan, context);
