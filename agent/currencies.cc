@@ -4,8 +4,6 @@
 #include <array>
 #include <string>
 
-#include "agent/text_terms.h"
-
 namespace lectern {
 namespace {
 
@@ -65,11 +63,11 @@ bool has_amount_of_yuan(std::string_view text) {
 
 }  // namespace
 
-unsigned currencies(std::string_view text) {
+unsigned currencies(std::string_view text, std::span<const SupportTerm> terms) {
   unsigned out = has_amount_of_yuan(text) ? kYuan : 0U;
   for (const Name& sign : kSigns)
     if (text.find(sign.text) != std::string_view::npos) out |= sign.currencies;
-  for (const SupportTerm& term : support_terms(text)) {
+  for (const SupportTerm& term : terms) {
     for (const Name& word : kWords)
       if (term.text == word.text) out |= word.currencies;
   }

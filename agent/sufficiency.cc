@@ -45,10 +45,11 @@ bool in_documents_language(Asking& asking, const std::string& question) {
 
 // The chunks that the model is shown of which the question's words tell nothing: those in another language,
 // and all of a handful.
-std::vector<SourcePassage> beyond_words(Asking& asking, const QueryPlan& plan, const FilledContext& context) {
+std::vector<SourcePassage> beyond_words(Asking& asking, const QueryPlan& plan, const FilledContext& context,
+                                        bool in_one_language) {
   const bool all = asking.documents.n_chunks() < kMinChunks;
   std::vector<SourcePassage> out;
-  if (!all && in_documents_language(asking, plan.question)) return out;
+  if (!all && in_one_language) return out;
   const std::string own = asking.language_of(plan.question);
   for (const EvidencePassage& passage : context.shown()) {
     for (const SourcePassage& chunk : passage.chunks) {
@@ -95,9 +96,9 @@ double logistic(double log_odds) {
 
 // By what the search found. Where documents are in other languages, keywords in them find what the curve
 // knows nothing of: only the question's own words count.
-double by_words(Asking& asking, const QueryPlan& plan, const FilledContext& context) {
+double by_words(Asking& asking, const QueryPlan& plan, const FilledContext& context, bool in_one_language) {
   double match = best_match(context);
-  if (!in_documents_language(asking, plan.question)) {
+  if (!in_one_language) {
     const SourceQuery own[] = {{plan.question, 1.0}};
     const std::vector<SourcePassage> hits = asking.documents.search(own, 1);
     match = hits.empty() ? 0 : hits.front().score;
@@ -112,10 +113,13 @@ double by_words(Asking& asking, const QueryPlan& plan, const FilledContext& cont
 std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const FilledContext& context) {
   if (best_match(context) <= 0 || support_terms(plan.question).size() < kMinTerms) return std::nullopt;
   const Stopwatch watch;
+  const bool in_one_language = in_documents_language(asking, plan.question);
   Json data = Json::object();
   double likely = 0;
-  if (asking.documents.n_chunks() >= kMinChunks) data["by_search"] = likely = by_words(asking, plan, context);
-  if (const auto chunks = beyond_words(asking, plan, context); !chunks.empty() && likely < kSurely) {
+  if (asking.documents.n_chunks() >= kMinChunks)
+    data["by_search"] = likely = by_words(asking, plan, context, in_one_language);
+  if (const auto chunks = beyond_words(asking, plan, context, in_one_language);
+      !chunks.empty() && likely < kSurely) {
     const std::optional<double> read = by_reading(asking, plan, chunks);
     if (!read) return std::nullopt;
     data["by_reading"] = *read;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "agent/currencies.h"
 #include "agent/orders.h"
@@ -100,19 +101,20 @@ void SupportIndex::add_sentence(int passage, int chunk, std::string_view text, T
                                 std::string_view title) {
   Sentence sentence;
   sentence.where = {passage, chunk, range, 0, 0};
-  sentence.currencies = currencies(range.of(text));
   sentence.unspaced = mostly_unspaced(range.of(text));
-  const auto add_terms = [&](std::string_view part) {
-    for (SupportTerm& term : support_terms(part)) {
+  const auto add_terms = [&](std::vector<SupportTerm> terms) {
+    for (SupportTerm& term : terms) {
       const auto [entry, added] = ids_.emplace(std::move(term.text), static_cast<int>(ids_.size()));
       if (added) n_sentences_with_.push_back(0);
       sentence.terms.push_back(entry->second);
       if (const size_t digits = n_digits(entry->first)) sentence.numbers.push_back({entry->second, digits});
     }
   };
-  add_terms(range.of(text));
-  if (sentence.terms.empty()) return;
-  add_terms(title);
+  std::vector<SupportTerm> terms = support_terms(range.of(text));
+  if (terms.empty()) return;
+  sentence.currencies = currencies(range.of(text), terms);
+  add_terms(std::move(terms));
+  add_terms(support_terms(title));
   sort_unique(sentence.terms);
   for (const int id : sentence.terms) ++n_sentences_with_[static_cast<size_t>(id)];
   sentences_.push_back(std::move(sentence));
@@ -143,11 +145,12 @@ bool SupportIndex::known(const std::string& term) const {
 
 SupportIndex::Claim SupportIndex::analyse(std::string_view text) const {
   Claim claim;
-  claim.currencies = currencies(text);
+  const std::vector<SupportTerm> terms = support_terms(text);
+  claim.currencies = currencies(text, terms);
   claim.unspaced = mostly_unspaced(text);
   std::vector<std::string> seen;
   const double n = static_cast<double>(sentences_.size()) + 1;
-  for (const SupportTerm& term : support_terms(text)) {
+  for (const SupportTerm& term : terms) {
     if (std::find(seen.begin(), seen.end(), term.text) != seen.end()) continue;
     seen.push_back(term.text);
     const auto found = ids_.find(term.text);

@@ -1,5 +1,6 @@
 // lectern eval injection: are orders hidden in documents followed, and is the true question still answered?
 #include <algorithm>
+#include <climits>
 #include <map>
 
 #include "agent/agent.h"
@@ -121,7 +122,7 @@ void register_eval_injection(CLI::App& eval, Program& program) {
       ->required()
       ->check(CLI::ExistingFile);
   command->add_option("--limit", options->limit, "Only the first so many cases; 0: all")
-      ->check(not_negative());
+      ->check(whole_number(INT_MAX));
   command->add_flag("--clean", options->clean, "Leave the attacks out: what is answered without them");
   add_model_options(command, program.options);
   add_output_options(command, program.options);

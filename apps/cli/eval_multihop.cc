@@ -1,6 +1,7 @@
 // lectern eval multihop: do the passages that a question over several documents needs reach the answer?
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <set>
 
 #include "agent/agent.h"
@@ -224,10 +225,10 @@ void register_eval_multihop(CLI::App& eval, Program& program) {
                    "1: retrieve, 2: judge chunk by chunk, 3: ask itself simpler questions, auto: what suits")
       ->check(CLI::IsMember({"1", "2", "3", "auto"}))
       ->capture_default_str();
-  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(not_negative());
+  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(whole_number(INT_MAX));
   add_seed_option(command, options->seed, "Of the draw");
   command->add_option("--passages", options->passages, "Chunks to give the model; 0: what suits it")
-      ->check(not_negative());
+      ->check(whole_number(INT_MAX));
   command->add_option("--replies", options->replies,
                       "Write every reply with its trace to this file, a JSON line each");
   add_model_options(command, program.options);

@@ -1,5 +1,6 @@
 // lectern eval qa: answers the questions of a SQuAD-format file from its own paragraphs and compares.
 #include <algorithm>
+#include <climits>
 
 #include "agent/agent.h"
 #include "agent/collection_source.h"
@@ -256,10 +257,10 @@ void register_eval_qa(CLI::App& eval, Program& program) {
           "--level", options->level,
           "0: read everything, 1: retrieve, 2: read chunk by chunk, 3: ask itself simpler questions, auto")
       ->check(CLI::IsMember({"auto", "0", "1", "2", "3"}));
-  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(not_negative());
+  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(whole_number(INT_MAX));
   add_seed_option(command, options->seed, "Of the draw");
   command->add_option("--passages", options->passages, "Chunks to give the model; 0: what suits it")
-      ->check(not_negative());
+      ->check(whole_number(INT_MAX));
   command->add_option("--helpers", options->helper_calls, "Split and keyword calls: auto, always, never")
       ->check(CLI::IsMember({"auto", "always", "never"}));
   command->add_flag("--unanswerable", options->unanswerable,

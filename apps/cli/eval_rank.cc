@@ -1,6 +1,7 @@
 // lectern eval rank: which way of judging chunks from prefill alone puts the chunk that answers a question
 // first, among those that search finds hardest to tell apart.
 #include <algorithm>
+#include <climits>
 
 #include "agent/chunk_judge.h"
 #include "agent/collection_source.h"
@@ -227,7 +228,7 @@ void register_eval_rank(CLI::App& eval, Program& program) {
   command->add_option("--candidates", options->candidates, "Chunks to judge for each question")
       ->check(CLI::Range(2, 100))
       ->capture_default_str();
-  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(not_negative());
+  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(whole_number(INT_MAX));
   add_seed_option(command, options->seed, "Of the draw");
   command->add_option("--scores", options->scores, "Write every score to this file, a JSON line a question");
   add_model_options(command, program.options);

@@ -2,6 +2,7 @@
 // question's own words or with the keywords that a model adds.
 #include <algorithm>
 #include <array>
+#include <climits>
 
 #include "agent/collection_source.h"
 #include "agent/retrieve.h"
@@ -215,7 +216,7 @@ void register_eval_search(CLI::App& eval, Program& program) {
       ->check(CLI::ExistingFile);
   command->add_option("--documents", options->documents, "Search the text of this parallel file")
       ->check(CLI::ExistingFile);
-  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(not_negative());
+  command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(whole_number(INT_MAX));
   add_seed_option(command, options->seed, "Of the draw");
   command->add_flag("--names", options->names, "Follow the names of documents, as the agent does");
   command->add_flag("--keywords", options->keywords,

@@ -16,13 +16,6 @@ CLI::Validator number_in(double least, double most) {
   return CLI::Validator(check, "FLOAT in " + range.str());
 }
 
-CLI::Validator not_negative() {
-  const auto check = [](std::string& text) -> std::string {
-    return text.starts_with('-') ? "Value " + text + " is below 0" : "";
-  };
-  return CLI::Validator(check, "NONNEGATIVE");
-}
-
 CLI::Validator whole_number(uint64_t most) {
   const auto check = [most](std::string& text) -> std::string {
     uint64_t value = 0;

@@ -10,8 +10,6 @@ namespace lectern::cli {
 
 // As CLI::Range, which also takes "nan".
 CLI::Validator number_in(double least, double most);
-// As CLI::NonNegativeNumber, which names the largest number of all in its error.
-CLI::Validator not_negative();
 // For options without a sign, which take "-1" as the largest number, and what is too large as well.
 CLI::Validator whole_number(uint64_t most);
 
