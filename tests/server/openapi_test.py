@@ -37,7 +37,7 @@ class OpenApiTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         # No model: what needs one says so. What models answer is tested in answers_test.py.
-        cls.server = Server(OPTIONS.program, model="/nowhere/model.gguf")
+        cls.server = Server(OPTIONS.program)
         cls.server.wait_until_indexed()
 
     @classmethod

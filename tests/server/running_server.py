@@ -36,14 +36,15 @@ def need_package(name):
 
 
 class Server:
-    """with Server(program) as server: ... ; the folder of notes is a copy that a test may change."""
+    """with Server(program) as server: ... ; the folder of notes is a copy that a test may change. Without a model it has
+    none, whatever this machine has pulled: a request that names one is refused, and keeps no test waiting."""
 
     def __init__(self, program, *options, model=None):
         self.world = pathlib.Path(tempfile.mkdtemp(prefix="lectern-server-"))
         self.notes = self.world / "notes"
         shutil.copytree(NOTES, self.notes)
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("LECTERN_")}
-        for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", *(() if model else ("XDG_CACHE_HOME",))):
             self.environment[name] = str(self.world / name)
         self.command = [program, "serve", str(self.notes), "--port", "0", "--json", *options]
         if model:
