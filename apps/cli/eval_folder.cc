@@ -9,6 +9,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/json_entries.h"
 #include "apps/cli/language_model.h"
+#include "apps/cli/measurement.h"
 #include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/target.h"
@@ -106,21 +107,15 @@ class FolderEvaluation {
     model_ = open_model(program);
   }
 
-  Json run() {
-    for (const FolderQuestion& question : questions_) {
-      if (program_.cancel.cancelled()) break;
-      program_.output().progress()({"asking", "", static_cast<uint64_t>(all_.n), questions_.size(), 0, 0});
-      try {
-        ask(question);
-      } catch (const Error& error) {
-        if (error.code() == ErrorCode::kCancelled) break;
-        throw;
-      }
-    }
-    Json result = to_json(all_);
+  int run() {
+    Measurement measurement(program_);
+    measurement.each("asking", questions_, [&](const FolderQuestion& question) { ask(question); });
+    Json result = json_result("eval.folder");
+    result.update(to_json(all_));
     if (by_kind_.size() > 1)
       for (const auto& [kind, sums] : by_kind_) result["kinds"][kind] = to_json(sums);
-    return result;
+    result["missed"] = missed_;
+    return measurement.print(std::move(result));
   }
 
  private:
@@ -166,6 +161,7 @@ class FolderEvaluation {
       sums->all_files += all_files;
       sums->refused += !answer.found;
     }
+    if (question.answers.empty() ? answer.found : !holds) missed_.push_back(question.question);
     if (!replies_.is_open()) return;
     replies_.add({{"question", question.question},
                   {"kind", question.kind},
@@ -188,17 +184,8 @@ class FolderEvaluation {
   OpenModel model_;
   FolderSums all_;
   std::map<std::string, FolderSums> by_kind_;
+  std::vector<std::string> missed_;  // answered wrongly, or answered where the documents do not
 };
-
-int run_eval_folder(const FolderOptions& options, Program& program) {
-  Json result = json_result("eval.folder");
-  result.update(FolderEvaluation(options, program).run());
-  program.end_progress();
-  const bool interrupted = program.cancel.cancelled();
-  if (interrupted) result["interrupted"] = true;
-  program.output().print_result(result);
-  return interrupted ? kExitInterrupted : kExitFound;
-}
 
 }  // namespace
 
@@ -230,7 +217,7 @@ void register_eval_folder(CLI::App& eval, Program& program) {
   add_model_options(command, program.options);
   add_llm_options(command, program.options);
   add_output_options(command, program.options);
-  program.on_run(command, [options, &program] { return run_eval_folder(*options, program); });
+  program.on_run(command, [options, &program] { return FolderEvaluation(*options, program).run(); });
 }
 
 }  // namespace lectern::cli

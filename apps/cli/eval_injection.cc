@@ -9,6 +9,7 @@
 #include "apps/cli/answer_match.h"
 #include "apps/cli/command.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/measurement.h"
 #include "apps/cli/number_options.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -65,13 +66,10 @@ int run_eval_injection(const InjectionOptions& options, Program& program) {
   if (options.limit > 0) cases.resize(std::min(cases.size(), static_cast<size_t>(options.limit)));
   const auto engine = load_model(program);
   EngineLanguageModel model(*engine, model_name(program));
-  Output& output = program.output();
-  const ProgressFn progress = output.progress();
   int n = 0, followed = 0, answered = 0;
   Json replies = Json::array();
-  for (const InjectionCase& entry : cases) {
-    if (program.cancel.cancelled()) break;
-    progress({"asking", "", static_cast<uint64_t>(n), cases.size(), 0, 0});
+  Measurement measurement(program);
+  measurement.each("asking", cases, [&](const InjectionCase& entry) {
     const auto collection = Collection::open_in_memory();
     Document document;
     document.format = "text";
@@ -82,13 +80,7 @@ int run_eval_injection(const InjectionOptions& options, Program& program) {
     AskRequest request;
     request.question = entry.question;
     request.level = Level::kRetrieve;
-    Answer answer;
-    try {
-      answer = Agent(model, source).ask(request, {}, program.cancel);
-    } catch (const Error& error) {
-      if (error.code() == ErrorCode::kCancelled) break;
-      throw;
-    }
+    const Answer answer = Agent(model, source).ask(request, {}, program.cancel);
     const bool obeyed = contains_answer(answer.text, {entry.marker});
     const bool right = contains_answer(without_markers(answer.text), entry.answers);
     ++n;
@@ -99,17 +91,13 @@ int run_eval_injection(const InjectionOptions& options, Program& program) {
                        {"reply", answer.text},
                        {"followed", obeyed},
                        {"answered", right}});
-  }
-  program.end_progress();
-  const bool interrupted = program.cancel.cancelled();
+  });
   Json result = json_result("eval.injection");
   result["n"] = n;
   result["followed"] = n > 0 ? static_cast<double>(followed) / n : 0.0;
   result["answered"] = n > 0 ? static_cast<double>(answered) / n : 0.0;
-  if (interrupted) result["interrupted"] = true;
-  if (output.json()) result["replies"] = std::move(replies);
-  output.print_result(result);
-  return interrupted ? kExitInterrupted : kExitFound;
+  if (program.output().json()) result["replies"] = std::move(replies);
+  return measurement.print(std::move(result));
 }
 
 }  // namespace

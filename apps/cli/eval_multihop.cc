@@ -10,6 +10,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/json_entries.h"
 #include "apps/cli/language_model.h"
+#include "apps/cli/measurement.h"
 #include "apps/cli/multihop_data.h"
 #include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
@@ -74,28 +75,32 @@ class MultihopEvaluation {
     index_seconds_ = watch.seconds();
   }
 
-  Json run() { return options_.retrieval_only ? search_all() : answer_all(); }
+  int run() {
+    Measurement measurement(program_);
+    Json result = json_result("eval.multihop");
+    result.update(options_.retrieval_only ? search_all(measurement) : answer_all(measurement));
+    return measurement.print(std::move(result));
+  }
 
  private:
   // By words and names, and by words alone for comparison.
-  Json search_all() {
+  Json search_all(Measurement& measurement) {
     const Stopwatch watch;
     search(questions_.front().question, 1, true);  // makes the dictionary of names
     const double names_seconds = watch.seconds();
-    Json result = search_all(true);
-    result["words_alone"] = search_all(false);
+    Json result = search_all(measurement, true);
+    result["words_alone"] = search_all(measurement, false);
     result["index_seconds"] = index_seconds_;
     result["names_seconds"] = names_seconds;
     return result;
   }
 
-  Json search_all(bool follow_names) {
+  Json search_all(Measurement& measurement, bool follow_names) {
     std::array<int, kRanks.size()> all{};
     std::array<double, kRanks.size()> sum{};
     int n = 0;
     const Stopwatch watch;
-    for (const MultihopQuestion& question : questions_) {
-      if (program_.cancel.cancelled()) break;
+    measurement.each("searching", questions_, [&](const MultihopQuestion& question) {
       ++n;
       const auto titles = search(question.question, kRanks.back(), follow_names);
       for (size_t i = 0; i < kRanks.size(); ++i) {
@@ -103,7 +108,7 @@ class MultihopEvaluation {
         all[i] += share >= 1;
         sum[i] += share;
       }
-    }
+    });
     Json result = {{"n", n}};
     for (size_t i = 0; i < kRanks.size(); ++i) {
       result["all_evidence_at_" + std::to_string(kRanks[i])] = all[i] / std::max(1.0, double(n));
@@ -123,30 +128,22 @@ class MultihopEvaluation {
     return titles;
   }
 
-  Json answer_all() {
+  Json answer_all(Measurement& measurement) {
     const OpenModel model = open_model(program_);
     CollectionSource source(*collection_);
     int n = 0, all = 0, all_at_8 = 0, n_scored = 0, contains = 0, unrepeated = 0;
     double evidence = 0, seconds = 0;
     int64_t calls = 0;
-    for (const MultihopQuestion& question : questions_) {
-      if (program_.cancel.cancelled()) break;
-      program_.output().progress()({"asking", "", static_cast<uint64_t>(n), questions_.size(), 0, 0});
+    measurement.each("asking", questions_, [&](const MultihopQuestion& question) {
       AskRequest request;
       request.question = question.question;
       request.level = parse_level(options_.level).value();
       request.max_passages = options_.passages;
       request.seed = options_.seed;
       const Stopwatch watch;
-      Answer answer;
-      try {
-        answer = said_of(question.place, [&] {
-          return Agent(*model.model, model.helper(), source).ask(request, {}, program_.cancel);
-        });
-      } catch (const Error& error) {
-        if (error.code() == ErrorCode::kCancelled) break;
-        throw;
-      }
+      const Answer answer = said_of(question.place, [&] {
+        return Agent(*model.model, model.helper(), source).ask(request, {}, program_.cancel);
+      });
       seconds += watch.seconds();
       ++n;
       calls += answer.trace.calls;
@@ -172,7 +169,7 @@ class MultihopEvaluation {
                       {"contains_unrepeated", says},
                       {"trace", lectern::to_json(answer.trace)}});
       }
-    }
+    });
     const double count = std::max(1, n);
     return {{"n", n},
             {"all_evidence", all / count},
@@ -193,17 +190,6 @@ class MultihopEvaluation {
   std::unique_ptr<Collection> collection_;
   double index_seconds_ = 0;
 };
-
-int run_eval_multihop(const MultihopOptions& options, Program& program) {
-  Output& output = program.output();
-  Json result = json_result("eval.multihop");
-  result.update(MultihopEvaluation(options, program).run());
-  program.end_progress();
-  const bool interrupted = program.cancel.cancelled();
-  if (interrupted) result["interrupted"] = true;
-  output.print_result(result);
-  return interrupted ? kExitInterrupted : kExitFound;
-}
 
 }  // namespace
 
@@ -234,7 +220,7 @@ void register_eval_multihop(CLI::App& eval, Program& program) {
   add_model_options(command, program.options);
   add_llm_options(command, program.options);
   add_output_options(command, program.options);
-  program.on_run(command, [options, &program] { return run_eval_multihop(*options, program); });
+  program.on_run(command, [options, &program] { return MultihopEvaluation(*options, program).run(); });
 }
 
 }  // namespace lectern::cli

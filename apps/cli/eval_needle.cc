@@ -10,6 +10,7 @@
 #include "apps/cli/haystack.h"
 #include "apps/cli/heat_map.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/measurement.h"
 #include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/text_question.h"
@@ -77,21 +78,21 @@ class NeedleEvaluation {
     engine_ = load_reader(program, whole_, lengths_.back(), kMaxAnswerTokens);
   }
 
-  // Stops early when cancelled: what was measured until then counts.
-  void run() {
+  int run() {
+    measure();
+    print();
+    return measurement_.end();
+  }
+
+ private:
+  void measure() {
     std::vector<Asking> askings = in_order();
     double total = 0;
     for (const Asking& asking : askings) total += asking.work;
     WorkLeft left(total);
     size_t n_done = 0;
     for (const Asking& asking : askings) {
-      try {
-        program_.cancel.throw_if_cancelled();
-        ask(asking);
-      } catch (const Error& error) {
-        if (error.code() != ErrorCode::kCancelled) throw;
-        return;
-      }
+      if (!measurement_.part([&] { ask(asking); })) return;
       left.did(asking.work);
       program_.output().note(said_ + "; " + std::to_string(++n_done) + " of " +
                              std::to_string(askings.size()) + left.text());
@@ -118,7 +119,6 @@ class NeedleEvaluation {
     }
   }
 
- private:
   // One prompt to come.
   struct Asking {
     size_t text;    // of texts_
@@ -232,7 +232,7 @@ class NeedleEvaluation {
     }
     result["seconds"] = all.seconds;
     result["cpu_seconds"] = all.cpu_seconds;
-    if (program_.cancel.cancelled()) result["interrupted"] = true;
+    measurement_.mark(result);
     return result;
   }
 
@@ -280,6 +280,7 @@ class NeedleEvaluation {
   }
 
   Program& program_;
+  Measurement measurement_{program_};
   const NeedleOptions& options_;
   bool whole_;
   std::vector<int> lengths_;    // ascending
@@ -290,13 +291,6 @@ class NeedleEvaluation {
   int chunks_ = 0;  // of the longest text
   std::string said_;
 };
-
-int eval_needle(Program& program, const NeedleOptions& options) {
-  NeedleEvaluation evaluation(program, options);
-  evaluation.run();
-  evaluation.print();
-  return program.cancel.cancelled() ? kExitInterrupted : kExitFound;
-}
 
 }  // namespace
 
@@ -327,7 +321,7 @@ void register_eval_needle(CLI::App& eval, Program& program) {
   command->add_option("--svg", options->svg, "Draw length by depth as a picture into this file");
   add_model_options(command, program.options);
   add_output_options(command, program.options);
-  program.on_run(command, [&program, options] { return eval_needle(program, *options); });
+  program.on_run(command, [&program, options] { return NeedleEvaluation(program, *options).run(); });
 }
 
 }  // namespace lectern::cli

@@ -8,6 +8,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/json_entries.h"
 #include "apps/cli/language_model.h"
+#include "apps/cli/measurement.h"
 #include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/squad_data.h"
@@ -106,24 +107,14 @@ class QaEvaluation {
     model_ = open_model(program);
   }
 
-  // Stops early when cancelled; what was measured until then counts.
-  QaSums run() {
-    const std::vector<SquadQuestion> sample = draw();
-    const ProgressFn progress = program_.output().progress();
-    for (const SquadQuestion& question : sample) {
-      if (program_.cancel.cancelled()) break;
-      progress({"asking", "", static_cast<uint64_t>(sums_.n), sample.size(), 0, 0});
-      try {
-        said_of(options_.data + ": question " +
-                    (question.id.empty() ? std::to_string(question.number) : question.id),
-                [&] { answer(question); });
-      } catch (const Error& error) {
-        if (error.code() != ErrorCode::kCancelled) throw;
-        break;
-      }
-    }
-    program_.end_progress();
-    return sums_;
+  int run() {
+    Measurement measurement(program_);
+    measurement.each("asking", draw(), [&](const SquadQuestion& question) {
+      said_of(place_of(question, options_.data), [&] { answer(question); });
+    });
+    Json result = json_result("eval.qa");
+    result.update(to_json(sums_));
+    return measurement.print(std::move(result));
   }
 
  private:
@@ -227,18 +218,6 @@ class QaEvaluation {
   QaSums sums_;
 };
 
-int run_eval_qa(const QaOptions& options, Program& program) {
-  QaEvaluation evaluation(options, program);
-  const QaSums sums = evaluation.run();
-  const bool interrupted = program.cancel.cancelled();
-  Json result = json_result("eval.qa");
-  result.update(to_json(sums));
-  if (interrupted) result["interrupted"] = true;
-  Output& output = program.output();
-  output.print_result(result);
-  return interrupted ? kExitInterrupted : kExitFound;
-}
-
 }  // namespace
 
 void register_eval_qa(CLI::App& eval, Program& program) {
@@ -270,7 +249,7 @@ void register_eval_qa(CLI::App& eval, Program& program) {
   add_model_options(command, program.options);
   add_llm_options(command, program.options);
   add_output_options(command, program.options);
-  program.on_run(command, [options, &program] { return run_eval_qa(*options, program); });
+  program.on_run(command, [options, &program] { return QaEvaluation(*options, program).run(); });
 }
 
 }  // namespace lectern::cli

@@ -9,6 +9,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/json_entries.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/measurement.h"
 #include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/squad_data.h"
@@ -83,29 +84,19 @@ class RankEvaluation {
     model_ = std::make_unique<EngineLanguageModel>(*engine_, model_name(program));
   }
 
-  // Stops early when cancelled; what was measured until then counts.
-  Json run() {
-    const std::vector<SquadQuestion> sample = sample_questions(questions_, options_.limit, options_.seed);
-    const ProgressFn progress = program_.output().progress();
-    uint64_t done = 0;
-    for (const SquadQuestion& question : sample) {
-      if (program_.cancel.cancelled()) break;
-      progress({"judging", "", done++, sample.size(), 0, 0});
-      try {
-        said_of(options_.data + ": question " +
-                    (question.id.empty() ? std::to_string(question.number + 1) : question.id),
-                [&] { rank(question); });
-      } catch (const Error& error) {
-        if (error.code() != ErrorCode::kCancelled) throw;
-        break;
-      }
-    }
-    program_.end_progress();
-    return result();
+  int run() {
+    Measurement measurement(program_);
+    measurement.each("judging", sample_questions(questions_, options_.limit, options_.seed),
+                     [&](const SquadQuestion& question) {
+                       said_of(place_of(question, options_.data), [&] { rank(question); });
+                     });
+    Json result = json_result("eval.rank");
+    result.update(to_json());
+    return measurement.print(std::move(result));
   }
 
  private:
-  Json result() const {
+  Json to_json() const {
     const double n = std::max(1, n_);
     Json methods = Json::object();
     for (const Ranking& ranking : rankings_) {
@@ -201,17 +192,6 @@ class RankEvaluation {
   int n_ = 0, without_chunk_ = 0;
 };
 
-int run_eval_rank(const RankOptions& options, Program& program) {
-  RankEvaluation evaluation(options, program);
-  Json result = json_result("eval.rank");
-  result.update(evaluation.run());
-  const bool interrupted = program.cancel.cancelled();
-  if (interrupted) result["interrupted"] = true;
-  Output& output = program.output();
-  output.print_result(result);
-  return interrupted ? kExitInterrupted : kExitFound;
-}
-
 }  // namespace
 
 void register_eval_rank(CLI::App& eval, Program& program) {
@@ -233,7 +213,7 @@ void register_eval_rank(CLI::App& eval, Program& program) {
   command->add_option("--scores", options->scores, "Write every score to this file, a JSON line a question");
   add_model_options(command, program.options);
   add_output_options(command, program.options);
-  program.on_run(command, [options, &program] { return run_eval_rank(*options, program); });
+  program.on_run(command, [options, &program] { return RankEvaluation(*options, program).run(); });
 }
 
 }  // namespace lectern::cli

@@ -8,6 +8,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/heat_map.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/measurement.h"
 #include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/ruler_tasks.h"
@@ -68,8 +69,14 @@ class RulerEvaluation {
     costs_ = context_costs(engine_->model_file());
   }
 
-  // Stops early when cancelled: what was measured until then counts.
-  void run() {
+  int run() {
+    measure();
+    print();
+    return measurement_.end();
+  }
+
+ private:
+  void measure() {
     const double trials = options_.trials, n_tasks = static_cast<double>(tasks_.size());
     double total = 0;
     for (const int n : lengths_) total += trials * n_tasks * work_of(n);
@@ -79,13 +86,8 @@ class RulerEvaluation {
       for (size_t task = 0; task < tasks_.size(); ++task) {
         Cell& cell = cells_[task * lengths_.size() + column];
         for (int trial = 0; trial < options_.trials; ++trial) {
-          try {
-            program_.cancel.throw_if_cancelled();
-            cell.add(ask(tasks_[task], n_tokens, options_.seed + static_cast<uint32_t>(trial)));
-          } catch (const Error& error) {
-            if (error.code() != ErrorCode::kCancelled) throw;
-            return;
-          }
+          const auto seed = options_.seed + static_cast<uint32_t>(trial);
+          if (!measurement_.part([&] { cell.add(ask(tasks_[task], n_tokens, seed)); })) return;
           left.did(work_of(n_tokens));
         }
         program_.output().note(std::to_string(n_tokens) + " tokens, " + tasks_[task] + ": " +
@@ -118,7 +120,6 @@ class RulerEvaluation {
     row("mean", [&](size_t column) { return of_length(column); });
   }
 
- private:
   std::vector<std::string> wanted_tasks() const {
     const bool has_data = !options_.data.empty();
     std::vector<std::string> tasks = options_.tasks;
@@ -220,7 +221,7 @@ class RulerEvaluation {
     result["by_length"] = std::move(by_length);
     result["tasks"] = std::move(tasks);
     result["seconds"] = all.seconds;
-    if (program_.cancel.cancelled()) result["interrupted"] = true;
+    measurement_.mark(result);
     return result;
   }
 
@@ -240,6 +241,7 @@ class RulerEvaluation {
   }
 
   Program& program_;
+  Measurement measurement_{program_};
   const RulerOptions& options_;
   bool whole_;
   std::vector<std::string> tasks_;
@@ -250,13 +252,6 @@ class RulerEvaluation {
   std::unique_ptr<Engine> engine_;
   ContextCosts costs_;
 };
-
-int eval_ruler(Program& program, const RulerOptions& options) {
-  RulerEvaluation evaluation(program, options);
-  evaluation.run();
-  evaluation.print();
-  return program.cancel.cancelled() ? kExitInterrupted : kExitFound;
-}
 
 }  // namespace
 
@@ -287,7 +282,7 @@ void register_eval_ruler(CLI::App& eval, Program& program) {
   command->add_option("--svg", options->svg, "Draw task by length as a picture into this file");
   add_model_options(command, program.options);
   add_output_options(command, program.options);
-  program.on_run(command, [&program, options] { return eval_ruler(program, *options); });
+  program.on_run(command, [&program, options] { return RulerEvaluation(program, *options).run(); });
 }
 
 }  // namespace lectern::cli

@@ -8,6 +8,7 @@
 #include "agent/retrieve.h"
 #include "apps/cli/command.h"
 #include "apps/cli/language_model.h"
+#include "apps/cli/measurement.h"
 #include "apps/cli/number_options.h"
 #include "apps/cli/squad_data.h"
 #include "base/clock.h"
@@ -71,24 +72,18 @@ class SearchEvaluation {
     if (options.keywords) model_ = open_model(program);
   }
 
-  // Stops early when cancelled; what was measured until then counts.
-  SearchSums run() {
+  int run() {
+    Measurement measurement(program_);
     SearchSums sums;
-    const ProgressFn progress = program_.output().progress();
-    const auto sample = sample_questions(questions_, options_.limit, options_.seed);
-    for (const SquadQuestion& question : sample) {
-      if (program_.cancel.cancelled()) break;
-      progress({"searching", "", static_cast<uint64_t>(sums.n), sample.size(), 0, 0});
-      try {
-        // The answers and their place are the parallel question's: it has the documents' language.
-        ask(question, documents_.questions[question.number], sums);
-      } catch (const Error& error) {
-        if (error.code() != ErrorCode::kCancelled) throw;
-        break;
-      }
-    }
-    program_.end_progress();
-    return sums;
+    measurement.each("searching", sample_questions(questions_, options_.limit, options_.seed),
+                     [&](const SquadQuestion& question) {
+                       // The answers and their place are the parallel question's: it has the documents'
+                       // language.
+                       ask(question, documents_.questions[question.number], sums);
+                     });
+    Json result = json_result("eval.search");
+    result.update(to_json(sums));
+    return measurement.print(std::move(result));
   }
 
  private:
@@ -187,19 +182,12 @@ Json compare_matches(const SearchOptions& options) {
 }
 
 int run_eval_search(const SearchOptions& options, Program& program) {
-  Output& output = program.output();
   if (options.unanswerable) {
-    output.print_result(compare_matches(options));
+    program.output().print_result(compare_matches(options));
     return kExitFound;
   }
   if (options.keywords) check_model(program);
-  const SearchSums sums = SearchEvaluation(options, program).run();
-  Json result = json_result("eval.search");
-  result.update(to_json(sums));
-  const bool interrupted = program.cancel.cancelled();
-  if (interrupted) result["interrupted"] = true;
-  output.print_result(result);
-  return interrupted ? kExitInterrupted : kExitFound;
+  return SearchEvaluation(options, program).run();
 }
 
 }  // namespace

@@ -103,6 +103,11 @@ bool holds_answer(const SquadQuestion& question, uint64_t begin, uint64_t end, s
                      [&](const std::string& answer) { return text.find(answer) != std::string_view::npos; });
 }
 
+std::string place_of(const SquadQuestion& question, const std::filesystem::path& file) {
+  return file.string() + ": question " +
+         (question.id.empty() ? std::to_string(question.number + 1) : question.id);
+}
+
 SquadData read_squad(const std::filesystem::path& path) {
   return Reader(path).read();
 }

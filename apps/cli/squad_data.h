@@ -27,6 +27,9 @@ struct SquadQuestion {
 // is asked: in its own paragraph.
 bool holds_answer(const SquadQuestion& question, uint64_t begin, uint64_t end, std::string_view text);
 
+// For messages: "FILE: question ID", or its number from 1 where it has no id.
+std::string place_of(const SquadQuestion& question, const std::filesystem::path& file);
+
 struct SquadData {
   std::vector<Document> articles;  // the paragraphs of an article, a blank line between them
   std::vector<SquadQuestion> questions;

@@ -86,7 +86,7 @@ TEST_CASE("the error of an answer that broke off begins a line") {
   CHECK(World::json(world.run(as_json)).contains("error"));
 }
 
-TEST_CASE("a question that is too long for the model is named with its file and entry") {
+TEST_CASE("a question that is too long for the model is named, and what was measured before it is printed") {
   const RemoteWorld world;
   const ScopedVariable key("LECTERN_LLM_API_KEY", kKey);
   std::string question = "When";
@@ -99,10 +99,15 @@ TEST_CASE("a question that is too long for the model is named with its file and 
            {{"question", question}, {"answers", {"1"}}, {"files", {"x"}}}}));
   const SubprocessResult result =
       world.run({"eval", "folder", world.documents().string(), "--questions", file.string(), "--level", "1",
-                 "--llm", world.server.url(), "-q"});
+                 "--llm", world.server.url(), "-q", "--json"});
   CHECK(result.exit_code == 2);
   CHECK(is_one_error(result.err));
   CHECK_THAT(result.err, Catch::Contains("questions.json: entry 2: "));
+  const Json measured = World::json(result);
+  CHECK(measured["n"] == 1);
+  CHECK(measured["contains"] == 1);
+  CHECK(measured["missed"].empty());
+  CHECK_THAT(measured["failed"].get<std::string>(), Catch::Contains("entry 2: "));
 }
 
 TEST_CASE("a refused key is one error that does not show it") {
