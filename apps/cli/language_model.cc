@@ -45,7 +45,7 @@ bool is_remote(const Program& program) {
 
 void check_model(const Program& program) {
   if (!is_remote(program)) resolve_model(model_name(program));
-  if (!program.options.helper_model.empty()) resolve_model(program.options.helper_model);
+  helper_name(program);
 }
 
 OpenModel open_model(Program& program, const ReadingPlan* plan) {

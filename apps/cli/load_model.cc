@@ -22,6 +22,12 @@ std::string model_name(const Program& program) {
   return program.options.model.empty() ? std::string(default_model_id()) : program.options.model;
 }
 
+std::string helper_name(const Program& program) {
+  const std::string& helper = program.options.helper_model;
+  if (!helper.empty()) resolve_model(helper);
+  return helper;
+}
+
 BackendOptions backend_options(const Program& program, int64_t kv_tokens) {
   BackendOptions options{.n_threads = program.options.threads,
                          .kv_tokens = kv_tokens,

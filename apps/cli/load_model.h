@@ -14,6 +14,9 @@ namespace lectern::cli {
 // --model, or the registry's default.
 std::string model_name(const Program& program);
 
+// --helper-model; "": the model itself. Throws Error(kNotFound) when it is not there.
+std::string helper_name(const Program& program);
+
 // What --threads, --kv, --fp8, --dense and --max-context ask of the engine.
 BackendOptions backend_options(const Program& program, int64_t kv_tokens);
 // What --device asks for. Throws Error(kUnavailable) when that is a CUDA device that is not there.

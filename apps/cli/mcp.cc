@@ -35,6 +35,7 @@ void say_what_is_served(Program& program, const server::Service& service) {
 int mcp(Program& program, const Options& options) {
   server::Service service(options.folders,
                           {.default_model = model_name(program),
+                           .helper_model = helper_name(program),
                            .backend = backend_options(program, 0),
                            .extension = context_extension(program),
                            .device = device(program),
@@ -67,6 +68,7 @@ void register_mcp(CLI::App& app, Program& program) {
   command->add_flag("--no-index", options->no_index, "Offer what is indexed, without looking for changes");
   command->add_flag("-q,--quiet", program.options.quiet, "No notes on stderr; warnings and errors stay");
   add_model_options(command, program.options);
+  add_helper_option(command, program.options);
   program.on_run(command, [&program, options] { return mcp(program, *options); });
 }
 

@@ -242,6 +242,11 @@ void add_kept_option(CLI::App* command, SharedOptions& options) {
       ->check(number_in(0, kMaxKeptGb));
 }
 
+void add_helper_option(CLI::App* command, SharedOptions& options) {
+  command->add_option("--helper-model", options.helper_model,
+                      "A smaller local model for the cheap calls: splitting, keywords, scores, notes");
+}
+
 void add_llm_options(CLI::App* command, SharedOptions& options) {
   command->add_option(
       "--llm", options.llm,
@@ -250,8 +255,7 @@ void add_llm_options(CLI::App* command, SharedOptions& options) {
   command->add_option("--llm-model", options.llm_model, "Its name there (default: the only one there is)");
   command->add_option("--llm-key-file", options.llm_key_file,
                       "File that holds the API key (default: LECTERN_LLM_API_KEY, then OPENAI_API_KEY)");
-  command->add_option("--helper-model", options.helper_model,
-                      "A smaller local model for the cheap calls: splitting, keywords, scores, notes");
+  add_helper_option(command, options);
   command
       ->add_option("--llm-context", options.llm_context,
                    "Its context window in tokens (default: as it tells)")

@@ -35,6 +35,8 @@ struct SharedOptions {
 
 // --model, --device, --threads, --kv, --extend, --sparse-config, --fp8, --dense, --max-context
 void add_model_options(CLI::App* command, SharedOptions& options);
+// --helper-model
+void add_helper_option(CLI::App* command, SharedOptions& options);
 // --llm, --llm-model, --llm-key-file, --llm-context, --helper-model
 void add_llm_options(CLI::App* command, SharedOptions& options);
 // --kept-gb

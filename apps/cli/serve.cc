@@ -43,6 +43,7 @@ int serve(Program& program, const Options& options) {
                                        .listening = {options.host, options.port, options.unix_path},
                                        .api_key = read_key(options.key_file),
                                        .models = {.default_model = model_name(program),
+                                                  .helper_model = helper_name(program),
                                                   .backend = backend_options(program, 0),
                                                   .extension = context_extension(program),
                                                   .device = device(program),
@@ -108,6 +109,7 @@ void register_serve(CLI::App& app, Program& program) {
   command->add_flag("--log", options->log,
                     "A line of JSON on stderr for every request, without what it asked");
   add_model_options(command, program.options);
+  add_helper_option(command, program.options);
   add_output_options(command, program.options);
   program.on_run(command, [&program, options] { return serve(program, *options); });
 }

@@ -42,11 +42,12 @@ int64_t modified_at(const fs::path& path) {
 ModelHost::ModelHost(ModelHostOptions options) : options_(std::move(options)) {
   if (options_.default_model.empty()) options_.default_model = std::string(default_model_id());
   if (options_.max_bytes == 0) options_.max_bytes = physical_memory() / 4 * 3;
-  if (const ModelEntry* entry = find_model(options_.default_model)) {
-    default_id_ = entry->id;
-  } else {
-    default_id_ = fs::path(options_.default_model).stem().string();
-  }
+  const ModelEntry* entry = find_model(options_.default_model);
+  default_id_ = entry != nullptr ? entry->id : fs::path(options_.default_model).stem().string();
+  if (options_.helper_model == options_.default_model) return;
+  // By its path where the registry has no name for it: another file may have the same stem.
+  const ModelEntry* helper = find_model(options_.helper_model);
+  helper_id_ = helper != nullptr ? helper->id : options_.helper_model;
 }
 
 std::string ModelHost::full_id(const std::string& id) const {
@@ -103,43 +104,53 @@ void ModelHost::take_turn(const CancelToken& cancel) {
 }
 
 ModelHost::Lease ModelHost::acquire(const std::string& id, const ProgressFn& progress,
-                                    const CancelToken& cancel) {
+                                    const CancelToken& cancel, Beside beside) {
   const std::string wanted = full_id(id);
   const std::string path = path_of(wanted);
+  const bool with_helper = beside == Beside::kHelper && !helper_id_.empty() && helper_id_ != wanted;
+  const std::string helper_path = with_helper ? resolve_model(options_.helper_model).string() : "";
   take_turn(cancel);
+  Slot *slot = nullptr, *helper = nullptr;
   try {
     const std::lock_guard loading(load_mutex_);
-    const auto take = [&]() -> Slot* {
-      const std::lock_guard lock(mutex_);
-      const auto found = slots_.find(wanted);
-      if (found == slots_.end()) return nullptr;
-      ++found->second->users;
-      return found->second.get();
-    };
-    if (Slot* slot = take()) return {this, slot};
-    cancel.throw_if_cancelled();
-    auto slot = std::make_unique<Slot>();
-    slot->loaded.id = wanted;
-    slot->loaded.bytes = bytes_at(path);
-    make_room(slot->loaded.bytes);
-    slot->loaded.engine =
-        Engine::load(path,
-                     {.backend = options_.backend,
-                      .extension = options_.extension,
-                      .device = options_.device,
-                      .sparse_config = wanted == default_id_ ? options_.sparse_config : std::string()},
-                     progress);
-    slot->loaded.model = std::make_unique<SharedLanguageModel>(*slot->loaded.engine, wanted);
-    slot->last_used = std::chrono::steady_clock::now();
-    {
-      const std::lock_guard lock(mutex_);
-      slots_.emplace(wanted, std::move(slot));
-    }
-    return {this, take()};
+    slot = take(wanted, path, progress, cancel);
+    if (with_helper) helper = take(helper_id_, helper_path, progress, cancel);
+    return {this, slot, helper};
   } catch (...) {
-    release(nullptr);
+    release(slot, helper);
     throw;
   }
+}
+
+// With load_mutex_ held. Loads the model where it is not.
+ModelHost::Slot* ModelHost::take(const std::string& id, const std::string& path, const ProgressFn& progress,
+                                 const CancelToken& cancel) {
+  const auto loaded = [&]() -> Slot* {
+    const std::lock_guard lock(mutex_);
+    const auto found = slots_.find(id);
+    if (found == slots_.end()) return nullptr;
+    ++found->second->users;
+    return found->second.get();
+  };
+  if (Slot* slot = loaded()) return slot;
+  cancel.throw_if_cancelled();
+  auto slot = std::make_unique<Slot>();
+  slot->loaded.id = id;
+  slot->loaded.bytes = bytes_at(path);
+  make_room(slot->loaded.bytes);
+  slot->loaded.engine = Engine::load(path,
+                                     {.backend = options_.backend,
+                                      .extension = options_.extension,
+                                      .device = options_.device,
+                                      .sparse_config = id == default_id_ ? options_.sparse_config : ""},
+                                     progress);
+  slot->loaded.model = std::make_unique<SharedLanguageModel>(*slot->loaded.engine, id);
+  slot->last_used = std::chrono::steady_clock::now();
+  {
+    const std::lock_guard lock(mutex_);
+    slots_.emplace(id, std::move(slot));
+  }
+  return loaded();
 }
 
 // With load_mutex_ held. The models that nobody uses go, the one unused for longest first.
@@ -164,13 +175,14 @@ void ModelHost::make_room(uint64_t bytes) {
   }
 }
 
-void ModelHost::release(Slot* slot) {
+void ModelHost::release(Slot* slot, Slot* helper) {
   {
     const std::lock_guard lock(mutex_);
     --running_;
-    if (slot != nullptr) {
-      --slot->users;
-      slot->last_used = std::chrono::steady_clock::now();
+    for (Slot* used : {slot, helper}) {
+      if (used == nullptr) continue;
+      --used->users;
+      used->last_used = std::chrono::steady_clock::now();
     }
   }
   turn_.notify_one();

@@ -19,6 +19,7 @@ namespace lectern::server {
 
 struct ModelHostOptions {
   std::string default_model;  // an id, or the path of a file or folder
+  std::string helper_model;  // likewise, for the cheap calls of questions; "": the model asked for makes them
   BackendOptions backend;
   ContextExtension extension = ContextExtension::kNone;
   Device device;
@@ -56,10 +57,13 @@ class ModelHost {
   // A model that stays loaded while it is held, and a turn: at most max_questions are held at a time. `id`:
   // one of list(), "": the default. Loads it with progress. Throws HttpError: 404 for a model that is not
   // there, 503 when too many wait or it does not fit beside those in use; Error(kCancelled).
+  // `beside`: whether the helper model is to be loaded with it.
   class Lease;
+  enum class Beside { kNothing, kHelper };
   // The full id of a model that is there; throws as acquire does. Loads nothing.
   std::string check(const std::string& id) const;
-  Lease acquire(const std::string& id, const ProgressFn& progress, const CancelToken& cancel);
+  Lease acquire(const std::string& id, const ProgressFn& progress, const CancelToken& cancel,
+                Beside beside = Beside::kNothing);
 
   void unload_idle();
 
@@ -73,11 +77,13 @@ class ModelHost {
   std::string full_id(const std::string& id) const;
   std::string path_of(const std::string& id) const;
   void take_turn(const CancelToken& cancel);
+  Slot* take(const std::string& id, const std::string& path, const ProgressFn& progress,
+             const CancelToken& cancel);
   void make_room(uint64_t bytes);
-  void release(Slot* slot);
+  void release(Slot* slot, Slot* helper);
 
   ModelHostOptions options_;
-  std::string default_id_;
+  std::string default_id_, helper_id_;
   std::mutex load_mutex_;  // one load at a time; before mutex_
   mutable std::mutex mutex_;
   std::condition_variable turn_;
@@ -87,19 +93,25 @@ class ModelHost {
 
 class ModelHost::Lease {
  public:
-  Lease(ModelHost* host, Slot* slot) : host_(host), slot_(slot) {}
-  Lease(Lease&& other) noexcept : host_(other.host_), slot_(std::exchange(other.slot_, nullptr)) {}
+  Lease(ModelHost* host, Slot* slot, Slot* helper) : host_(host), slot_(slot), helper_(helper) {}
+  Lease(Lease&& other) noexcept
+      : host_(other.host_),
+        slot_(std::exchange(other.slot_, nullptr)),
+        helper_(std::exchange(other.helper_, nullptr)) {}
   Lease& operator=(Lease&&) = delete;
   ~Lease() {
-    if (slot_ != nullptr) host_->release(slot_);
+    if (slot_ != nullptr) host_->release(slot_, helper_);
   }
   Engine& engine() const { return *slot_->loaded.engine; }
   LanguageModel& model() const { return *slot_->loaded.model; }
+  // For the cheap calls: the model itself where no helper was asked for, or there is none.
+  LanguageModel& helper() const { return helper_ != nullptr ? *helper_->loaded.model : model(); }
   const std::string& id() const { return slot_->loaded.id; }
 
  private:
   ModelHost* host_;
   Slot* slot_;
+  Slot* helper_;
 };
 
 }  // namespace lectern::server

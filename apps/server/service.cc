@@ -191,9 +191,10 @@ Service::Asked Service::ask(const OpenCollection& collection, const std::string&
   require_words(request.question, "question");
   if (request.budget.seconds <= 0 || request.budget.seconds > kMaxReadingSeconds)
     request.budget.seconds = kMaxReadingSeconds;
-  const ModelHost::Lease lease = models_.acquire(model, events.on_progress, cancel);
+  const ModelHost::Lease lease =
+      models_.acquire(model, events.on_progress, cancel, ModelHost::Beside::kHelper);
   CollectionSource source(*collection.collection, documents);
-  return {Agent(lease.model(), source).ask(request, events, cancel), lease.id()};
+  return {Agent(lease.model(), lease.helper(), source).ask(request, events, cancel), lease.id()};
 }
 
 }  // namespace lectern::server

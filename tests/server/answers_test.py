@@ -235,6 +235,22 @@ class Models(unittest.TestCase):
                 self.assertEqual((reply[0], reply[1]["model"]), (200, model))
                 self.assertTrue(comes_to(server, "lectern_models_loaded", 1, 1))
 
+    def test_a_helper_beside_the_model(self):
+        other = "qwen2.5-coder-1.5b-instruct-q4_k_m"
+        if not model_file().with_name(other + ".gguf").exists():
+            self.skipTest(f"{other} is not there")
+        with Server(PROGRAM, "--helper-model", MODEL, model=other) as server:
+            server.wait_until_indexed()
+            self.assertEqual(server.post("/v1/chat/completions", {"messages": HELLO, "max_tokens": 2})[0], 200)
+            self.assertTrue(comes_to(server, "lectern_models_loaded", 1, 1))
+            status, answer = server.post("/lectern/ask", {"question": QUESTION, "stream": False, "max_tokens": 64})
+            self.assertEqual((status, answer["model"], answer["found"]), (200, other, True))
+            self.assertTrue(comes_to(server, "lectern_models_loaded", 2, 1))
+
+    def test_a_helper_that_is_not_there(self):
+        with self.assertRaisesRegex(RuntimeError, "nowhere.gguf"):
+            Server(PROGRAM, "--helper-model", "/nowhere.gguf", model=MODEL)
+
 
 class Ending(unittest.TestCase):
     def test_interrupt_while_an_answer_streams(self):
