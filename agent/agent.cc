@@ -104,6 +104,13 @@ struct Evidence {
   std::optional<double> likely;  // that it holds the answer, where that was judged
 };
 
+// Only where the model is to refuse at all.
+std::optional<double> judge(Asking& asking, const QueryPlan& plan, const FilledContext& context,
+                            Passages passages) {
+  if (profile_of(asking.model).judge.refuse_below <= 0) return std::nullopt;
+  return sufficiency(asking, plan, context, passages);
+}
+
 Evidence read_chunks(Asking& asking, QueryPlan& plan, int max_chunks) {
   const ReadResult read = read_and_rank(asking, plan, wanted_passages(asking), max_chunks);
   return {fill(asking, read.best, share_window(asking.model, asking.request, plan).passages), read.likely};
@@ -127,8 +134,7 @@ Evidence find_evidence(Asking& asking, QueryPlan& plan, Level level) {
   Evidence evidence;
   evidence.context = fill(asking, ranked, share_window(asking.model, asking.request, plan).passages);
   add_unread(std::move(lesser), evidence.context);
-  if (level == Level::kRetrieve && profile_of(asking.model).judge.refuse_below > 0)
-    evidence.likely = sufficiency(asking, plan, evidence.context);
+  if (level == Level::kRetrieve) evidence.likely = judge(asking, plan, evidence.context, Passages::kFound);
   return evidence;
 }
 
@@ -178,6 +184,7 @@ void answer_question(Asking& asking, Answer& answer) {
   if (context) {
     answer.level = Level::kFit;
     evidence.context = std::move(*context);
+    evidence.likely = judge(asking, plan, evidence.context, Passages::kAll);
   } else {
     answer.level = level_of(asking, plan);
     evidence = find_evidence(asking, plan, answer.level);

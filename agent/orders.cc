@@ -14,27 +14,8 @@ bool has_any(std::string_view text, Words words) {
   return holds_any(text, {words.begin(), words.size()});
 }
 
-// At word boundaries, in text that `padded` made.
-bool has_word(std::string_view padded, Words words) {
-  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
-    return padded.find(" " + std::string(word) + " ") != std::string_view::npos;
-  });
-}
-
-// Every sign between words a blank, one at each end.
-std::string padded(std::string_view folded) {
-  std::string out = " ";
-  for (const char c : folded) {
-    const bool word =
-        (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || static_cast<unsigned char>(c) >= 0x80;
-    if (word) {
-      out += c;
-    } else if (out.back() != ' ') {
-      out += ' ';
-    }
-  }
-  if (out.back() != ' ') out += ' ';
-  return out;
+bool has_word(std::string_view apart, Words words) {
+  return holds_word(apart, {words.begin(), words.size()});
 }
 
 // The marks of a chat's own turns.
@@ -109,7 +90,7 @@ std::vector<TextRange> find_orders(std::string_view text) {
   bool after_order = false;
   for (const TextRange range : split_sentences(text)) {
     const std::string folded = flatten(range.of(text));
-    const std::string words = padded(folded);
+    const std::string words = words_apart(folded);
     after_order = forges_a_turn(folded) || english_order(words) || chinese_order(folded) ||
                   (after_order && continues_order(words, folded));
     if (after_order) orders.push_back(range);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "agent/answer_prompt.h"
+#include "agent/asked_fact.h"
 #include "agent/kept_judge.h"
 #include "agent/languages.h"
 #include "agent/model_profile.h"
@@ -44,10 +45,9 @@ bool in_documents_language(Asking& asking, const std::string& question) {
 }
 
 // The chunks that the model is shown of which the question's words tell nothing: those in another language,
-// and all of a handful.
+// or all where the words tell nothing of any.
 std::vector<SourcePassage> beyond_words(Asking& asking, const QueryPlan& plan, const FilledContext& context,
-                                        bool in_one_language) {
-  const bool all = asking.documents.n_chunks() < kMinChunks;
+                                        bool in_one_language, bool all) {
   std::vector<SourcePassage> out;
   if (!all && in_one_language) return out;
   const std::string own = asking.language_of(plan.question);
@@ -110,15 +110,20 @@ double by_words(Asking& asking, const QueryPlan& plan, const FilledContext& cont
 
 }  // namespace
 
-std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const FilledContext& context) {
-  if (best_match(context) <= 0 || support_terms(plan.question).size() < kMinTerms) return std::nullopt;
+std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const FilledContext& context,
+                                  Passages passages) {
+  if (support_terms(plan.question).size() < kMinTerms) return std::nullopt;
+  const bool judgeable = passages == Passages::kFound
+                             ? best_match(context) > 0
+                             : asks_for_a_fact(plan.question, render_passages(context.shown()));
+  if (!judgeable) return std::nullopt;
   const Stopwatch watch;
   const bool in_one_language = in_documents_language(asking, plan.question);
   Json data = Json::object();
   double likely = 0;
-  if (asking.documents.n_chunks() >= kMinChunks)
-    data["by_search"] = likely = by_words(asking, plan, context, in_one_language);
-  if (const auto chunks = beyond_words(asking, plan, context, in_one_language);
+  const bool words_tell = passages == Passages::kFound && asking.documents.n_chunks() >= kMinChunks;
+  if (words_tell) data["by_search"] = likely = by_words(asking, plan, context, in_one_language);
+  if (const auto chunks = beyond_words(asking, plan, context, in_one_language, !words_tell);
       !chunks.empty() && likely < kSurely) {
     const std::optional<double> read = by_reading(asking, plan, chunks);
     if (!read) return std::nullopt;

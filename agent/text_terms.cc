@@ -198,6 +198,27 @@ char32_t fold_case(char32_t c) {
   return c;
 }
 
+std::string words_apart(std::string_view flat) {
+  std::string out = " ";
+  for (const char c : flat) {
+    const bool word =
+        (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || static_cast<unsigned char>(c) >= 0x80;
+    if (word) {
+      out += c;
+    } else if (out.back() != ' ') {
+      out += ' ';
+    }
+  }
+  if (out.back() != ' ') out += ' ';
+  return out;
+}
+
+bool holds_word(std::string_view apart, std::span<const std::string_view> words) {
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    return apart.find(" " + std::string(word) + " ") != std::string_view::npos;
+  });
+}
+
 std::string flatten(std::string_view text) {
   std::string out;
   bool blank = false, after_unspaced = false;

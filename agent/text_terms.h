@@ -45,6 +45,12 @@ std::string_view number_word(std::string_view digits);
 // Whether one of the words is anywhere in the text, within others too.
 bool holds_any(std::string_view text, std::span<const std::string_view> words);
 
+// Every sign between Latin words a blank, one at each end: for holds_word(). Of flattened text.
+std::string words_apart(std::string_view flat);
+// Whether one of the words, or sequences of words, is in the text that words_apart() made, at word
+// boundaries.
+bool holds_word(std::string_view apart, std::span<const std::string_view> words);
+
 // Case folded, blanks to one and to none between characters of scripts without, without characters that are
 // not seen (zero-width ones, marks of direction): how wordings are compared.
 std::string flatten(std::string_view text);

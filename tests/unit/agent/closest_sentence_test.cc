@@ -32,6 +32,8 @@ struct Asked {
     model.billions = 1.5;
     model.score_of = [above, preferred](const LmRequest& asked, std::string_view continuation) {
       const std::string& prompt = asked.messages.back().content;
+      if (asked.purpose == "judge_question" && prompt.find("…") != std::string::npos)
+        return -6.0;  // after a passage that says nothing
       if (asked.purpose == "judge_question")
         return prompt.find(kGoal) != std::string::npos ? above - 3 : -3.0;
       if (asked.purpose != "judge_reply") return -1.0;

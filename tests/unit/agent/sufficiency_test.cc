@@ -166,6 +166,26 @@ TEST_CASE("chunks of which the question's words tell nothing are judged by how l
   }
 }
 
+TEST_CASE("all there is to read is judged where a fact is asked for") {
+  MemorySource source({{"a.md", "", "en", {"Ada Quill built the pump house in 1874."}}});
+  ScriptedModel model = judged_model(0, 0);
+  model.score_of = [](const LmRequest&, std::string_view) { return -3.0; };  // no likelier than after nothing
+  AskRequest request;
+  request.level = Level::kFit;
+  SECTION("a fact that is not there is refused before the model speaks") {
+    request.question = "When was the boiler serviced?";
+    const Answer refused = Agent(model, source).ask(request, {}, CancelToken());
+    CHECK_FALSE(refused.found);
+    CHECK(model.calls.empty());
+  }
+  SECTION("what is to be made of it is done") {
+    request.question = "What would be a good title for this pump house?";
+    const Answer answered = Agent(model, source).ask(request, {}, CancelToken());
+    CHECK(answered.found);
+    CHECK(judgement(answered) == nullptr);
+  }
+}
+
 TEST_CASE("where the search leaves it open the model is asked and the prompt begins as the answer's does") {
   ScriptedModel model;
   model.billions = 1.5;
@@ -185,7 +205,7 @@ TEST_CASE("where the search leaves it open the model is asked and the prompt beg
   context.passages = merge_neighbours({passage});
   const auto judge = [&](double yes, double no) {
     model.score_of = [=](const LmRequest&, std::string_view choice) { return choice == "Yes" ? yes : no; };
-    return sufficiency(asking, plan, context).value();
+    return sufficiency(asking, plan, context, Passages::kFound).value();
   };
   CHECK(judge(-1, -1) == Approx(0.5));
   CHECK(judge(-0.1, -3) > 0.7);
