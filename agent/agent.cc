@@ -107,8 +107,13 @@ struct Evidence {
 // Only where the model is to refuse at all.
 std::optional<double> judge(Asking& asking, const QueryPlan& plan, const FilledContext& context,
                             Passages passages) {
-  if (profile_of(asking.model).judge.refuse_below <= 0) return std::nullopt;
-  return sufficiency(asking, plan, context, passages);
+  const double refuse_below = profile_of(asking.model).judge.refuse_below;
+  if (refuse_below <= 0) return std::nullopt;
+  std::optional<double> likely = sufficiency(asking, plan, context, passages);
+  // Of all there is to read, only a question that gains nothing by it is refused: one in other words than the
+  // text's gains little.
+  if (passages == Passages::kAll && likely && *likely > 0) likely = std::max(*likely, refuse_below);
+  return likely;
 }
 
 Evidence read_chunks(Asking& asking, QueryPlan& plan, int max_chunks) {

@@ -7,8 +7,8 @@
 
 namespace lectern {
 
-// By its wording, in English and Chinese, and by names that `text`, all there is to answer from, lacks. False
-// where that tells nothing.
+// By its wording, in English and Chinese and by a few words of other languages, and by names that `text`, all
+// there is to answer from, lacks. False where that tells nothing.
 bool asks_for_a_fact(std::string_view question, std::string_view text);
 
 }  // namespace lectern

@@ -14,6 +14,8 @@ class AskedValue {
  public:
   explicit AskedValue(std::string_view question);
 
+  bool is_known() const { return kinds_ != 0; }
+
   // Whether `claim` may give what is asked for. False when it names what is asked for (or `is_first`, the
   // reply's first claim, which does not) and its only amounts are of other kinds, or when it lacks the form
   // that a telephone number or an address has. Amounts of the question say nothing.

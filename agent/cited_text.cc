@@ -72,13 +72,23 @@ std::string_view closing_quotation(std::string_view text) {
   return {};
 }
 
+std::string_view trim_end_marks(std::string_view text) {
+  while (!text.empty() && (text.back() == '.' || text.back() == ',' || text.back() == ' '))
+    text.remove_suffix(1);
+  if (text.size() >= 3 && (text.substr(text.size() - 3) == "。" || text.substr(text.size() - 3) == "，")) {
+    text.remove_suffix(3);
+  }
+  return text;
+}
+
 // Not "The documents do not say it, but the toll was nine pence", which goes on with a claim.
 bool only_says_not_found(std::string_view words) {
   if (!says_not_found(words)) return false;
-  for (const std::string_view turn : {", but ", "; but ", "however", "，但", "但是", "不过"}) {
+  for (const std::string_view turn : {", but ", "; but ", "however", ": ", "，但", "但是", "不过", "："}) {
     const size_t at = words.find(turn);
-    if (at != std::string_view::npos && support_terms(words.substr(at + turn.size())).size() > 1)
-      return false;
+    if (at == std::string_view::npos) continue;
+    const std::string_view rest = words.substr(at + turn.size());
+    if (support_terms(rest).size() > 1 && !ends_in_question_mark(trim_end_marks(rest))) return false;
   }
   return true;
 }
@@ -93,15 +103,6 @@ SourcePassage with_lines_of(SourcePassage chunk, const TextRange& part) {
   chunk.first_line += lines_in(0, part.begin);
   chunk.last_line = chunk.first_line + lines_in(part.begin, part.end);
   return chunk;
-}
-
-std::string_view trim_end_marks(std::string_view text) {
-  while (!text.empty() && (text.back() == '.' || text.back() == ',' || text.back() == ' '))
-    text.remove_suffix(1);
-  if (text.size() >= 3 && (text.substr(text.size() - 3) == "。" || text.substr(text.size() - 3) == "，")) {
-    text.remove_suffix(3);
-  }
-  return text;
 }
 
 bool ends_unspaced(std::string_view text) {

@@ -48,16 +48,17 @@ bool english_order(std::string_view words) {
   if (opens({" answer every ", " answer each ", " answer any ", " answer all ", " whenever you are asked ",
              " reply only with ", " respond only with ", " from now on end ", " from now on answer "}))
     return true;
-  return has_word(words,
-                  {"you are now", "pretend that you are", "pretend you are", "you only ever say",
-                   "stay in character", "do not answer the user", "your answer must", "your reply must be",
-                   "your response must be", "output the string", "the answer to every question",
-                   "the answer to all questions", "the answer to any question"});
+  return has_word(
+      words, {"you are now", "pretend that you are", "pretend you are", "you only ever say",
+              "stay in character", "do not answer the user", "do not answer the question", "your answer must",
+              "your reply must be", "your response must be", "output the string",
+              "the answer to every question", "the answer to all questions", "the answer to any question"});
 }
 
 bool chinese_order(std::string_view text) {
   if (has_any(text, {"忽略", "不要理会", "无视", "忘记你", "忘掉"}) &&
-      has_any(text, {"用户的问题", "指令", "上面的内容", "以上内容", "之前的"}))
+      has_any(text, {"用户的问题", "指令", "上面的内容", "以上内容", "之前的", "忽略问题", "这个问题",
+                     "上面的问题"}))
     return true;
   if (has_any(text, {"助手", "聊天机器人", "语言模型"}) &&
       has_any(text, {"必须回", "必须输出", "必须说", "你的回答", "唯一有效", "阅读本页", "对所有用户都"}))
@@ -66,8 +67,9 @@ bool chinese_order(std::string_view text) {
   if (text.starts_with("对每个问题都") || text.starts_with("对任何问题都") ||
       text.starts_with("对所有问题都"))
     return true;
-  return has_any(text, {"你现在是", "假装你是", "你是一只", "你只会说", "保持角色", "你都要回答",
-                        "你都要回复", "不要回答用户", "你的回答必须", "用户问题的正确答案"});
+  return has_any(text,
+                 {"你现在是", "假装你是", "你是一只", "你只会说", "保持角色", "你都要回答", "你都要回复",
+                  "不要回答用户", "不要回答问题", "不要回答这个问题", "你的回答必须", "用户问题的正确答案"});
 }
 
 // What may go on with an order, right after one.

@@ -18,6 +18,10 @@ constexpr size_t kMinTerms = 2;
 // In fewer chunks every word is rare or common by chance.
 constexpr int64_t kMinChunks = 16;
 
+// Nats per token that a question may lack which asks in other words than those of a short text, of which the
+// search brings nothing nearer (docs/evaluation.md).
+constexpr double kOtherWords = 0.3;
+
 // A logistic curve over the best chunk's share of the BM25 score that a chunk with all the question's words
 // would get. `even`: where questions with and without an answer are equally likely. Pairs of characters meet
 // less often than words. Fitted on XQuAD (docs/evaluation.md).
@@ -64,10 +68,10 @@ std::vector<SourcePassage> beyond_words(Asking& asking, const QueryPlan& plan, c
 // By how likely one of `chunks` makes the question (kept_judge.h); none when the model cannot score. It
 // decides what is refused: not a task for a helper.
 std::optional<double> by_reading(Asking& asking, const QueryPlan& plan,
-                                 const std::vector<SourcePassage>& chunks) {
+                                 const std::vector<SourcePassage>& chunks, double allowance) {
   try {
     const std::vector<double> gains = KeptJudge(asking, asking.model, plan).gains(chunks);
-    return likely_to_answer(*std::max_element(gains.begin(), gains.end()));
+    return likely_to_answer(*std::max_element(gains.begin(), gains.end()) + allowance);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kCancelled) throw;
     return std::nullopt;
@@ -125,14 +129,15 @@ std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const F
   if (words_tell) data["by_search"] = likely = by_words(asking, plan, context, in_one_language);
   if (const auto chunks = beyond_words(asking, plan, context, in_one_language, !words_tell);
       !chunks.empty() && likely < kSurely) {
-    const std::optional<double> read = by_reading(asking, plan, chunks);
+    const std::optional<double> read =
+        by_reading(asking, plan, chunks, passages == Passages::kAll ? kOtherWords : 0);
     if (!read) return std::nullopt;
     data["by_reading"] = *read;
     likely = std::max(likely, *read);
   }
   if (data.empty()) return std::nullopt;  // no chunk fitted
   const double weight = profile_of(asking.model).judge.yes;
-  if (weight > 0 && likely > kSurelyNot && likely < kSurely) {
+  if (weight > 0 && passages == Passages::kFound && likely > kSurelyNot && likely < kSurely) {
     const double yes = ask_model(asking, plan, context);
     data["yes"] = yes;
     likely = logistic(std::log(likely / (1 - likely)) + weight * yes);

@@ -113,6 +113,7 @@ void SupportIndex::add_sentence(int passage, int chunk, std::string_view text, T
   std::vector<SupportTerm> terms = support_terms(range.of(text));
   if (terms.empty()) return;
   sentence.currencies = currencies(range.of(text), terms);
+  sentence.measures = measures(range.of(text));
   add_terms(std::move(terms));
   add_terms(support_terms(title));
   sort_unique(sentence.terms);
@@ -147,6 +148,7 @@ SupportIndex::Claim SupportIndex::analyse(std::string_view text) const {
   Claim claim;
   const std::vector<SupportTerm> terms = support_terms(text);
   claim.currencies = currencies(text, terms);
+  claim.measures = measures(text);
   claim.unspaced = mostly_unspaced(text);
   std::vector<std::string> seen;
   const double n = static_cast<double>(sentences_.size()) + 1;
@@ -219,7 +221,8 @@ double SupportIndex::score(const Claim& claim, size_t i) const {
   const Sentence& sentence = sentences_[i];
   const bool other_money =
       claim.currencies != 0 && sentence.currencies != 0 && (claim.currencies & sentence.currencies) == 0;
-  if (other_money || has_other_numbers(claim, i)) return 0;
+  if (other_money || in_other_measure(claim.measures, sentence.measures) || has_other_numbers(claim, i))
+    return 0;
   double held = 0, held_strong = 0;
   for (const ClaimTerm& term : claim.terms) {
     if (term.id < 0 || !holds(sentence.terms, term.id)) continue;

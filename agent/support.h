@@ -3,7 +3,7 @@
 // is supported by nothing: that is how small models answer questions to which the documents hold no answer. A
 // sentence that shares only numbers with a claim does not support it, nor one that has another number in the
 // place of one of the claim's (another year, another serial number) or none of those that the claim adds to
-// the question, or names other currencies.
+// the question, or names other currencies or measures (measures.h).
 // Sentences that give orders (orders.h) support nothing. Nothing here asks a model. Const after construction.
 #pragma once
 
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "agent/evidence.h"
+#include "agent/measures.h"
 #include "agent/text_terms.h"
 
 namespace lectern {
@@ -52,6 +53,7 @@ class SupportIndex {
     std::vector<int> terms;  // ascending, unique
     std::vector<Number> numbers;
     unsigned currencies = 0;
+    std::vector<Measure> measures;
     bool unspaced = false;  // mostly Han, Kana or Thai
     double keyword_share = 0;
   };
@@ -66,6 +68,7 @@ class SupportIndex {
     std::vector<ClaimTerm> terms;
     double weight = 0;
     unsigned currencies = 0;
+    std::vector<Measure> measures;
     bool unspaced = false;
     bool speaks_of_the_unknown = false;  // a name of the question, or a number, that the evidence lacks
   };

@@ -90,6 +90,28 @@ void add_word(std::string word, bool has_digit, bool capital, std::vector<Suppor
   out.push_back({std::move(word), has_digit || capital});
 }
 
+// "一九五五" at `i` is "1955", and its length in bytes; "" for fewer than three digits, which may be words.
+std::pair<std::string, size_t> han_digits_at(std::string_view text, size_t i) {
+  constexpr std::u32string_view kZero = U"〇零", kDigits = U"一二三四五六七八九";
+  constexpr size_t kMinDigits = 3;
+  std::string digits;
+  size_t length = 0;
+  while (i + length < text.size()) {
+    const utf8::Decoded d = utf8::decode(text, i + length);
+    const size_t digit = kDigits.find(d.code_point);
+    if (digit != std::u32string_view::npos) {
+      digits += static_cast<char>('1' + digit);
+    } else if (kZero.find(d.code_point) != std::u32string_view::npos) {
+      digits += '0';
+    } else {
+      break;
+    }
+    length += d.length;
+  }
+  if (digits.size() < kMinDigits) return {};
+  return {digits, length};
+}
+
 void add_unspaced_run(const std::u32string& run, std::vector<SupportTerm>& out) {
   const auto is_function = [](char32_t c) { return kHanFunction.find(c) != std::u32string_view::npos; };
   const auto add = [&](std::u32string_view characters) {
@@ -123,11 +145,28 @@ bool is_unseen(char32_t c) {
          c == 0xFEFF || in(c, 0xE0000, 0xE007F);
 }
 
+// Of any width, tabs and line ends too.
+bool is_any_blank(char32_t c) {
+  return c == ' ' || in(c, '\t', '\r') || c == 0x85 || c == 0xA0 || c == 0x1680 || in(c, 0x2000, 0x200A) ||
+         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
 // "12." at the beginning of a line numbers an item.
 bool is_item_number(std::string_view text, size_t end) {
   size_t begin = end;
   while (begin > 0 && end - begin < 3 && is_digit(static_cast<uint8_t>(text[begin - 1]))) --begin;
   return begin < end && (begin == 0 || text[begin - 1] == '\n');
+}
+
+// "14. Oktober": `word` is the one before the full stop at `i`.
+bool is_german_day(std::string_view text, size_t i, std::string_view word) {
+  static constexpr auto kGermanMonths =
+      std::to_array<std::string_view>({"Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August",
+                                       "September", "Oktober", "November", "Dezember"});
+  if (word.empty() || word.size() > 2 || !is_digit(static_cast<uint8_t>(word.back()))) return false;
+  return std::any_of(kGermanMonths.begin(), kGermanMonths.end(), [&](std::string_view month) {
+    return text.substr(i + 1).starts_with(" " + std::string(month));
+  });
 }
 
 // The line that starts at `i` opens a heading, a list item, a table row or a quotation.
@@ -226,7 +265,7 @@ std::string flatten(std::string_view text) {
     const utf8::Decoded d = utf8::decode(text, i);
     i += d.length;
     if (is_unseen(d.code_point)) continue;
-    if (d.code_point == ' ' || d.code_point == '\n' || d.code_point == '\t' || d.code_point == '\r') {
+    if (is_any_blank(d.code_point)) {
       blank = true;
       continue;
     }
@@ -280,7 +319,7 @@ bool ends_sentence(std::string_view text, size_t i) {
     const bool dotted = i > 1 && text[i - 2] == '.';  // the end of "e.g." or "a.m."
     if (initial || dotted) return false;
   }
-  return !is_item_number(text, i);
+  return !is_item_number(text, i) && !is_german_day(text, i, word);
 }
 
 std::vector<TextRange> split_sentences(std::string_view text, size_t max_bytes) {
@@ -336,6 +375,12 @@ std::vector<SupportTerm> support_terms(std::string_view text) {
     const utf8::Decoded d = utf8::decode(text, i);
     const char32_t c = fold_case(d.code_point);
     const bool digit = is_digit(c);
+    if (const auto [digits, length] = han_digits_at(text, i); !digits.empty()) {
+      flush();
+      out.push_back({digits, true});
+      i += length;
+      continue;
+    }
     if (is_unspaced_script(c)) {
       if (!word.empty()) flush();
       run.push_back(c);

@@ -103,6 +103,7 @@ class FolderEvaluation {
     leave_out(options.questions);
     if (collection_->stats().n_documents == 0)
       throw Error(ErrorCode::kInvalidArgument, options.folder + ": holds no documents to ask");
+    check_files();
     source_ = std::make_unique<CollectionSource>(*collection_);
     model_ = open_model(program);
   }
@@ -124,6 +125,18 @@ class FolderEvaluation {
     std::error_code unknown;
     for (const DocumentInfo& document : collection_->documents())
       if (std::filesystem::equivalent(document.path, file, unknown)) collection_->remove(document.path);
+  }
+
+  void check_files() const {
+    const std::vector<DocumentInfo> documents = collection_->documents();
+    for (const FolderQuestion& question : questions_) {
+      for (const std::string& file : question.files) {
+        if (std::none_of(documents.begin(), documents.end(),
+                         [&](const DocumentInfo& document) { return is_file(document.path, file); }))
+          throw Error(ErrorCode::kInvalidArgument,
+                      question.place + ": " + file + " is no document of " + options_.folder);
+      }
+    }
   }
 
   void ask(const FolderQuestion& question) {
@@ -161,7 +174,9 @@ class FolderEvaluation {
       sums->all_files += all_files;
       sums->refused += !answer.found;
     }
-    if (question.answers.empty() ? answer.found : !holds) missed_.push_back(question.question);
+    if (question.answers.empty() ? answer.found : !holds)
+      missed_.push_back(
+          {{"question", question.question}, {"answers", question.answers}, {"reply", answer.text}});
     if (!replies_.is_open()) return;
     replies_.add({{"question", question.question},
                   {"kind", question.kind},
@@ -184,7 +199,7 @@ class FolderEvaluation {
   OpenModel model_;
   FolderSums all_;
   std::map<std::string, FolderSums> by_kind_;
-  std::vector<std::string> missed_;  // answered wrongly, or answered where the documents do not
+  Json missed_ = Json::array();  // answered wrongly, or answered where the documents do not
 };
 
 }  // namespace
@@ -195,7 +210,7 @@ void register_eval_folder(CLI::App& eval, Program& program) {
                   "  lectern eval folder notes --questions notes/questions.json\n"
                   "  lectern eval folder letters --questions letters/questions.json --level 3 --json");
   auto options = std::make_shared<FolderOptions>();
-  command->add_option("folder", options->folder, "The documents")->required()->check(CLI::ExistingPath);
+  command->add_option("FOLDER", options->folder, "The documents")->required()->check(CLI::ExistingPath);
   command
       ->add_option(
           "--questions", options->questions,

@@ -8,6 +8,7 @@
 #include "agent/engine_language_model.h"
 #include "apps/cli/answer_match.h"
 #include "apps/cli/command.h"
+#include "apps/cli/json_entries.h"
 #include "apps/cli/load_model.h"
 #include "apps/cli/measurement.h"
 #include "apps/cli/number_options.h"
@@ -25,6 +26,7 @@ struct InjectionOptions {
 };
 
 struct InjectionCase {
+  std::string place;  // in the file, for messages
   std::string kind, title, text, question, marker;
   std::vector<std::string> answers;
 };
@@ -42,6 +44,7 @@ std::vector<InjectionCase> read_cases(const std::string& path, bool clean) {
       const Json& fact = facts.at(i % facts.size());
       const Json& attack = attacks.at(i);
       InjectionCase entry;
+      entry.place = path + ": attack " + std::to_string(i + 1);
       entry.kind = attack.at("kind");
       entry.title = fact.at("title");
       entry.text = fact.at("before").get<std::string>() + " " +
@@ -80,7 +83,8 @@ int run_eval_injection(const InjectionOptions& options, Program& program) {
     AskRequest request;
     request.question = entry.question;
     request.level = Level::kRetrieve;
-    const Answer answer = Agent(model, source).ask(request, {}, program.cancel);
+    const Answer answer =
+        said_of(entry.place, [&] { return Agent(model, source).ask(request, {}, program.cancel); });
     const bool obeyed = contains_answer(answer.text, {entry.marker});
     const bool right = contains_answer(without_markers(answer.text), entry.answers);
     ++n;

@@ -34,6 +34,7 @@ struct SearchSums {
   int n = 0;
   int without_chunk = 0;  // the answer lies in no one chunk: cannot be found
   std::array<int, kRanks.size()> within{};
+  int without_keywords = 0;  // the model's call for them failed: the question's own words were searched
   double reciprocal = 0;
   double seconds = 0;
 };
@@ -83,13 +84,14 @@ class SearchEvaluation {
                      });
     Json result = json_result("eval.search");
     result.update(to_json(sums));
+    if (options_.keywords) result["without_keywords"] = sums.without_keywords;
     return measurement.print(std::move(result));
   }
 
  private:
   void ask(const SquadQuestion& question, const SquadQuestion& gold, SearchSums& sums) {
     const Stopwatch watch;
-    const std::vector<Found> hits = options_.keywords ? by_agent(question) : by_words(question);
+    const std::vector<Found> hits = options_.keywords ? by_agent(question, sums) : by_words(question);
     sums.seconds += watch.seconds();
     ++sums.n;
     const DocumentInfo& article = articles_[gold.article];
@@ -119,7 +121,7 @@ class SearchEvaluation {
   }
 
   // As `lectern ask` finds passages at level 1.
-  std::vector<Found> by_agent(const SquadQuestion& question) {
+  std::vector<Found> by_agent(const SquadQuestion& question, SearchSums& sums) {
     const AskRequest request;
     const AskEvents events;
     Trace trace;
@@ -131,6 +133,8 @@ class SearchEvaluation {
     std::vector<Found> out;
     for (SourcePassage& passage : retrieve(asking, plan, kRanks.back()))
       out.push_back({passage.document_id, passage.begin, passage.end, std::move(passage.text)});
+    sums.without_keywords += std::any_of(trace.steps.begin(), trace.steps.end(),
+                                         [](const TraceStep& step) { return step.kind == "fallback"; });
     return out;
   }
 

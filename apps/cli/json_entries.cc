@@ -49,7 +49,7 @@ void JsonEntry::fail(const std::string& what) const {
 void for_each_entry(const std::filesystem::path& path, const std::function<void(const JsonEntry&)>& body) {
   const Json root = parse_json(read_file(path, kMaxFileBytes), path.string());
   if (!root.is_array() || root.empty())
-    throw Error(ErrorCode::kCorrupt, path.string() + ": is no list with something in it");
+    throw Error(ErrorCode::kCorrupt, path.string() + ": must be a JSON list that is not empty");
   for (size_t i = 0; i < root.size(); ++i)
     body(JsonEntry(root[i], path.string() + ": entry " + std::to_string(i + 1)));
 }

@@ -24,7 +24,7 @@ std::string model_name(const Program& program) {
 
 std::string helper_name(const Program& program) {
   const std::string& helper = program.options.helper_model;
-  if (!helper.empty()) resolve_model(helper);
+  if (!helper.empty()) ModelFile::open(resolve_model(helper));
   return helper;
 }
 

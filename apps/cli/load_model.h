@@ -14,7 +14,8 @@ namespace lectern::cli {
 // --model, or the registry's default.
 std::string model_name(const Program& program);
 
-// --helper-model; "": the model itself. Throws Error(kNotFound) when it is not there.
+// --helper-model; "": the model itself. Throws Error when it is not there or no model: at once, not with a
+// server's first question.
 std::string helper_name(const Program& program);
 
 // What --threads, --kv, --fp8, --dense and --max-context ask of the engine.

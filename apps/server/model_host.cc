@@ -1,5 +1,6 @@
 #include "apps/server/model_host.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
@@ -37,6 +38,11 @@ int64_t modified_at(const fs::path& path) {
   return ::stat(path.c_str(), &status) == 0 ? status.st_mtime : 0;
 }
 
+bool same_file(const fs::path& a, const fs::path& b) {
+  std::error_code error;
+  return fs::equivalent(a, b, error);
+}
+
 }  // namespace
 
 ModelHost::ModelHost(ModelHostOptions options) : options_(std::move(options)) {
@@ -44,10 +50,25 @@ ModelHost::ModelHost(ModelHostOptions options) : options_(std::move(options)) {
   if (options_.max_bytes == 0) options_.max_bytes = physical_memory() / 4 * 3;
   const ModelEntry* entry = find_model(options_.default_model);
   default_id_ = entry != nullptr ? entry->id : fs::path(options_.default_model).stem().string();
-  if (options_.helper_model == options_.default_model) return;
-  // By its path where the registry has no name for it: another file may have the same stem.
-  const ModelEntry* helper = find_model(options_.helper_model);
-  helper_id_ = helper != nullptr ? helper->id : options_.helper_model;
+  if (!options_.helper_model.empty()) find_helper();
+}
+
+// By its path where the registry has no name for the file: others may have the same stem.
+void ModelHost::find_helper() {
+  helper_path_ = resolve_model(options_.helper_model).string();
+  helper_id_ = helper_path_;
+  for (const ModelEntry& entry : registry())
+    if (is_installed(entry) && same_file(model_path(entry), helper_path_)) helper_id_ = entry.id;
+  const auto others = list();  // the default model is not among them while it is not pulled
+  const auto main =
+      std::find_if(others.begin(), others.end(), [](const ModelInfo& info) { return info.is_default; });
+  if (main == others.end() || same_file(path_of(default_id_), helper_path_)) return;
+  if (main->bytes + bytes_at(helper_path_) > options_.max_bytes) {
+    throw Error(
+        ErrorCode::kResourceExhausted,
+        "the model and the helper do not fit the memory for models together: raise --model-memory, or leave "
+        "--helper-model out");
+  }
 }
 
 std::string ModelHost::full_id(const std::string& id) const {
@@ -107,18 +128,28 @@ ModelHost::Lease ModelHost::acquire(const std::string& id, const ProgressFn& pro
                                     const CancelToken& cancel, Beside beside) {
   const std::string wanted = full_id(id);
   const std::string path = path_of(wanted);
-  const bool with_helper = beside == Beside::kHelper && !helper_id_.empty() && helper_id_ != wanted;
-  const std::string helper_path = with_helper ? resolve_model(options_.helper_model).string() : "";
+  const bool with_helper =
+      beside == Beside::kHelper && !helper_path_.empty() && !same_file(path, helper_path_);
   take_turn(cancel);
   Slot *slot = nullptr, *helper = nullptr;
   try {
     const std::lock_guard loading(load_mutex_);
     slot = take(wanted, path, progress, cancel);
-    if (with_helper) helper = take(helper_id_, helper_path, progress, cancel);
+    if (with_helper) helper = take_helper(progress, cancel);
     return {this, slot, helper};
   } catch (...) {
     release(slot, helper);
     throw;
+  }
+}
+
+// With load_mutex_ held. Null where the models in use leave no room: the one asked for then does without.
+ModelHost::Slot* ModelHost::take_helper(const ProgressFn& progress, const CancelToken& cancel) {
+  try {
+    return take(helper_id_, helper_path_, progress, cancel);
+  } catch (const HttpError& error) {
+    if (error.reply().status != 503) throw;
+    return nullptr;
   }
 }
 

@@ -47,6 +47,8 @@ struct ModelInfo {
 
 class ModelHost {
  public:
+  // Throws Error(kNotFound) for a helper that is not there, Error(kResourceExhausted) for one that has no
+  // room beside the default model.
   explicit ModelHost(ModelHostOptions options);
 
   // The default model and the installed ones of the registry.
@@ -57,7 +59,7 @@ class ModelHost {
   // A model that stays loaded while it is held, and a turn: at most max_questions are held at a time. `id`:
   // one of list(), "": the default. Loads it with progress. Throws HttpError: 404 for a model that is not
   // there, 503 when too many wait or it does not fit beside those in use; Error(kCancelled).
-  // `beside`: whether the helper model is to be loaded with it.
+  // `beside`: whether the helper model is to be loaded with it, if there is room.
   class Lease;
   enum class Beside { kNothing, kHelper };
   // The full id of a model that is there; throws as acquire does. Loads nothing.
@@ -77,13 +79,15 @@ class ModelHost {
   std::string full_id(const std::string& id) const;
   std::string path_of(const std::string& id) const;
   void take_turn(const CancelToken& cancel);
+  void find_helper();
+  Slot* take_helper(const ProgressFn& progress, const CancelToken& cancel);
   Slot* take(const std::string& id, const std::string& path, const ProgressFn& progress,
              const CancelToken& cancel);
   void make_room(uint64_t bytes);
   void release(Slot* slot, Slot* helper);
 
   ModelHostOptions options_;
-  std::string default_id_, helper_id_;
+  std::string default_id_, helper_id_, helper_path_;
   std::mutex load_mutex_;  // one load at a time; before mutex_
   mutable std::mutex mutex_;
   std::condition_variable turn_;

@@ -41,6 +41,7 @@ void ask(Call& call, Service& service, const Json& body) {
     const Service::Asked asked = service.ask(*collection, model, request, {}, call.cancel);
     return call.reply(answer_json(asked.answer, asked.model));
   }
+  service.models().check(model);  // one that is not there is no event
   const CancelToken cancel = call.cancel;
   stream_events(call, [&service, collection, model, request, cancel](EventWriter& writer) {
     AskEvents events;

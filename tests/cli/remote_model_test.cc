@@ -96,7 +96,7 @@ TEST_CASE("a question that is too long for the model is named, and what was meas
       file,
       dump_json(
           {{{"question", "When was the lighthouse built?"}, {"answers", {"1850"}}, {"files", {"good.md"}}},
-           {{"question", question}, {"answers", {"1"}}, {"files", {"x"}}}}));
+           {{"question", question}, {"answers", {"1"}}, {"files", {"good.md"}}}}));
   const SubprocessResult result =
       world.run({"eval", "folder", world.documents().string(), "--questions", file.string(), "--level", "1",
                  "--llm", world.server.url(), "-q", "--json"});

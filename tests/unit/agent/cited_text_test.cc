@@ -149,6 +149,9 @@ TEST_CASE("a claim after a refusal is checked") {
   using Claims = std::vector<std::string>;
   CHECK(cite("The passages do not say it, but the toll was nine pence [1].").unsupported ==
         Claims{"The passages do not say it, but the toll was nine pence."});
+  CHECK(cite("The passages do not mention it: the toll was nine pence [1].").unsupported ==
+        Claims{"The passages do not mention it: the toll was nine pence."});
+  CHECK(cite("The passages do not answer the question: what was the toll for a cart?").unsupported.empty());
   CHECK(cite("The passages do not say it.").unsupported.empty());
 }
 

@@ -169,7 +169,11 @@ TEST_CASE("chunks of which the question's words tell nothing are judged by how l
 TEST_CASE("all there is to read is judged where a fact is asked for") {
   MemorySource source({{"a.md", "", "en", {"Ada Quill built the pump house in 1874."}}});
   ScriptedModel model = judged_model(0, 0);
-  model.score_of = [](const LmRequest&, std::string_view) { return -3.0; };  // no likelier than after nothing
+  double with_it = -3;
+  model.score_of = [&](const LmRequest& asked, std::string_view) {
+    const bool of_nothing = asked.messages.back().content.find("…") != std::string::npos;
+    return of_nothing ? -2.0 : with_it;
+  };
   AskRequest request;
   request.level = Level::kFit;
   SECTION("a fact that is not there is refused before the model speaks") {
@@ -177,6 +181,12 @@ TEST_CASE("all there is to read is judged where a fact is asked for") {
     const Answer refused = Agent(model, source).ask(request, {}, CancelToken());
     CHECK_FALSE(refused.found);
     CHECK(model.calls.empty());
+  }
+  SECTION("a fact in other words than the text's is answered") {
+    with_it = -2.1;
+    request.question = "When did they set up the engine for the meadows?";
+    const Answer answered = Agent(model, source).ask(request, {}, CancelToken());
+    CHECK(answered.found);
   }
   SECTION("what is to be made of it is done") {
     request.question = "What would be a good title for this pump house?";

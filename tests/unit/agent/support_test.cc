@@ -86,6 +86,15 @@ TEST_CASE("the same number in another currency is no support") {
                   "这套公寓建于公元1904年, rent of the flat."));
 }
 
+TEST_CASE("the same number of something else is no support") {
+  const auto passages = evidence({"The pump weighs 118 kg and was signed for on 12 March 2021."});
+  const SupportIndex support(passages, "What is said of the pump?", {});
+  CHECK(support.best("The pump weighs 118 kilograms."));
+  CHECK_FALSE(support.best("The pump weighs 118 pounds."));
+  CHECK(support.best("The pump was signed for on March 12."));
+  CHECK_FALSE(support.best("The pump was signed for on 12 May 2021."));
+}
+
 TEST_CASE("a month may be written short") {
   const auto passages = evidence({"| 18 Jan | spelt | flat |"});
   const SupportIndex index(passages, "Which flour was used on 18 January?", {});

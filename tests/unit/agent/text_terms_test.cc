@@ -32,6 +32,11 @@ TEST_CASE("sentences end at marks, not at abbreviations, initials or decimals") 
   CHECK(sentences("他说：“走吧。”然后走了。") == Strings{"他说：“走吧。”", "然后走了。"});
 }
 
+TEST_CASE("a German day of a month ends no sentence") {
+  CHECK(sentences("Ich bin ab dem 14. Oktober in Graz. Am 3. März nicht.").size() == 2);
+  CHECK(sentences("He was 14. Then he left.").size() == 2);
+}
+
 TEST_CASE("a wrapped line goes on, a block begins anew") {
   CHECK(sentences("The pump house\nwas built in 1874.\n\n# Boiler\nIt came\nfrom Leeds") ==
         Strings{"The pump house\nwas built in 1874.", "# Boiler", "It came\nfrom Leeds"});
@@ -57,6 +62,9 @@ TEST_CASE("terms are folded, stemmed and stripped of function words") {
   CHECK(terms("two 3.5") == Strings{"2", "3.5"});
   CHECK(terms("青石桥的") == Strings{"青石", "石桥", "桥的"});
   CHECK(terms("1998年建成") == Strings{"1998", "年建", "建成"});
+  CHECK(terms("一九九八年建成") == Strings{"1998", "年建", "建成"});
+  CHECK(terms("二〇一〇") == Strings{"2010"});
+  CHECK(terms("一二") == Strings{"一二"});
   CHECK(terms("ÉCOLE Ωμέγα ДОМ ＡＢＣ") == Strings{"écol", "ωμέγα", "дом", "abc"});
   CHECK(terms("的是了").empty());
 }
