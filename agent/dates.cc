@@ -9,8 +9,9 @@
 namespace lectern {
 namespace {
 
-constexpr std::array<std::string_view, 12> kMonths = {"jan", "feb", "mar", "apr", "may", "jun",
-                                                      "jul", "aug", "sep", "oct", "nov", "dec"};
+constexpr std::array<std::string_view, 12> kMonths = {"january",   "february", "march",    "april",
+                                                      "may",       "june",     "july",     "august",
+                                                      "september", "october",  "november", "december"};
 
 // A word of the text: digits, ASCII letters, or one of the three Chinese units.
 struct Word {
@@ -44,13 +45,6 @@ std::vector<Word> words_of(std::string_view text) {
   return words;
 }
 
-int month_of(std::string_view word) {
-  if (word.size() < 3) return 0;
-  const std::string folded = ascii_lower(std::string(word.substr(0, 3)));
-  const auto found = std::find(kMonths.begin(), kMonths.end(), folded);
-  return found == kMonths.end() ? 0 : static_cast<int>(found - kMonths.begin()) + 1;
-}
-
 bool is_day(const Word& word) {
   return word.number >= 1 && word.number <= 31 && word.text.size() <= 2;
 }
@@ -60,6 +54,15 @@ bool is_year(const Word& word) {
 }
 
 }  // namespace
+
+int month_of(std::string_view word) {
+  constexpr size_t kMinLetters = 3;
+  const std::string folded = ascii_lower(std::string(word));
+  const auto found = std::find_if(kMonths.begin(), kMonths.end(), [&](std::string_view month) {
+    return folded.size() >= kMinLetters && month.starts_with(folded);
+  });
+  return found == kMonths.end() ? 0 : static_cast<int>(found - kMonths.begin()) + 1;
+}
 
 std::optional<Date> find_date(std::string_view text) {
   const std::vector<Word> words = words_of(text);

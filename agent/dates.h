@@ -16,6 +16,9 @@ struct Date {
   auto operator<=>(const Date&) const = default;
 };
 
+// 1 to 12 of an English month, in any case, shortened to three letters at least ("Sept"); 0 of other words.
+int month_of(std::string_view word);
+
 // The first date of a text: "20 March 851", "March 20, 851", "1874-05-04", "1874年5月4日", "399 BC", "1930".
 std::optional<Date> find_date(std::string_view text);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/dates.h"
 #include "base/ascii.h"
 
 namespace lectern {
@@ -10,46 +11,149 @@ namespace {
 
 using std::string_view;
 
+// What a number may count, besides the months, which are 1 to 12.
+enum Counts : int {
+  kAfterMonths = 12,
+  kKilogram,
+  kGram,
+  kPound,
+  kTon,
+  kJin,
+  kOunce,
+  kMetre,
+  kKilometre,
+  kCentimetre,
+  kMillimetre,
+  kMile,
+  kFoot,
+  kInch,
+  kYard,
+  kLitre,
+  kMillilitre,
+  kGallon,
+  kSecond,
+  kMinute,
+  kHour,
+  kDay,
+  kWeek,
+  kMonth,
+  kYear,
+  kBeforeNoon,
+  kAfterNoon,
+  kPercent,
+  kThousand,
+  kMillion,
+  kBillion,
+  kTenThousand,
+  kHundredMillion,
+  kEuro,
+  kDollar,
+  kYuan,
+  kCodes,  // and the letter
+};
+
 struct Name {
   string_view text;  // of letters: a whole word, lower case
   int counts;
 };
 
-// What counts the same has the same number. Months are 1 to 12, the letters of codes begin at kCodes.
-constexpr auto kMonths = std::to_array<Name>({
-    {"january", 1},  {"jan", 1},    {"february", 2},  {"feb", 2},       {"march", 3},     {"mar", 3},
-    {"april", 4},    {"apr", 4},    {"may", 5},       {"june", 6},      {"jun", 6},       {"july", 7},
-    {"jul", 7},      {"august", 8}, {"aug", 8},       {"september", 9}, {"sept", 9},      {"sep", 9},
-    {"october", 10}, {"oct", 10},   {"november", 11}, {"nov", 11},      {"december", 12}, {"dec", 12},
-});
 constexpr auto kUnits = std::to_array<Name>({
-    {"kg", 20},          {"kilogram", 20},   {"kilograms", 20},   {"kilo", 20},   {"kilos", 20},
-    {"g", 21},           {"gram", 21},       {"grams", 21},       {"pound", 22},  {"pounds", 22},
-    {"lb", 22},          {"lbs", 22},        {"ton", 23},         {"tons", 23},   {"tonne", 23},
-    {"tonnes", 23},      {"ounce", 25},      {"ounces", 25},      {"m", 30},      {"metre", 30},
-    {"metres", 30},      {"meter", 30},      {"meters", 30},      {"km", 31},     {"kilometre", 31},
-    {"kilometres", 31},  {"kilometer", 31},  {"kilometers", 31},  {"cm", 32},     {"centimetre", 32},
-    {"centimetres", 32}, {"centimeter", 32}, {"centimeters", 32}, {"mm", 33},     {"mile", 34},
-    {"miles", 34},       {"foot", 35},       {"feet", 35},        {"ft", 35},     {"inch", 36},
-    {"inches", 36},      {"yard", 37},       {"yards", 37},       {"l", 40},      {"litre", 40},
-    {"litres", 40},      {"liter", 40},      {"liters", 40},      {"ml", 41},     {"gallon", 42},
-    {"gallons", 42},     {"second", 50},     {"seconds", 50},     {"minute", 51}, {"minutes", 51},
-    {"min", 51},         {"mins", 51},       {"hour", 52},        {"hours", 52},  {"day", 53},
-    {"days", 53},        {"week", 54},       {"weeks", 54},       {"month", 55},  {"months", 55},
-    {"year", 56},        {"years", 56},      {"am", 57},          {"pm", 58},     {"percent", 60},
-    {"thousand", 71},    {"million", 72},    {"billion", 73},     {"euro", 80},   {"euros", 80},
-    {"eur", 80},         {"dollar", 81},     {"dollars", 81},     {"usd", 81},    {"yuan", 82},
+    {"kg", kKilogram},
+    {"kilogram", kKilogram},
+    {"kilograms", kKilogram},
+    {"kilo", kKilogram},
+    {"kilos", kKilogram},
+    {"g", kGram},
+    {"gram", kGram},
+    {"grams", kGram},
+    {"pound", kPound},
+    {"pounds", kPound},
+    {"lb", kPound},
+    {"lbs", kPound},
+    {"ton", kTon},
+    {"tons", kTon},
+    {"tonne", kTon},
+    {"tonnes", kTon},
+    {"ounce", kOunce},
+    {"ounces", kOunce},
+    {"m", kMetre},
+    {"metre", kMetre},
+    {"metres", kMetre},
+    {"meter", kMetre},
+    {"meters", kMetre},
+    {"km", kKilometre},
+    {"kilometre", kKilometre},
+    {"kilometres", kKilometre},
+    {"kilometer", kKilometre},
+    {"kilometers", kKilometre},
+    {"cm", kCentimetre},
+    {"centimetre", kCentimetre},
+    {"centimetres", kCentimetre},
+    {"centimeter", kCentimetre},
+    {"centimeters", kCentimetre},
+    {"mm", kMillimetre},
+    {"mile", kMile},
+    {"miles", kMile},
+    {"foot", kFoot},
+    {"feet", kFoot},
+    {"ft", kFoot},
+    {"inch", kInch},
+    {"inches", kInch},
+    {"yard", kYard},
+    {"yards", kYard},
+    {"l", kLitre},
+    {"litre", kLitre},
+    {"litres", kLitre},
+    {"liter", kLitre},
+    {"liters", kLitre},
+    {"ml", kMillilitre},
+    {"gallon", kGallon},
+    {"gallons", kGallon},
+    {"second", kSecond},
+    {"seconds", kSecond},
+    {"minute", kMinute},
+    {"minutes", kMinute},
+    {"min", kMinute},
+    {"mins", kMinute},
+    {"hour", kHour},
+    {"hours", kHour},
+    {"day", kDay},
+    {"days", kDay},
+    {"week", kWeek},
+    {"weeks", kWeek},
+    {"month", kMonth},
+    {"months", kMonth},
+    {"year", kYear},
+    {"years", kYear},
+    {"am", kBeforeNoon},
+    {"pm", kAfterNoon},
+    {"percent", kPercent},
+    {"thousand", kThousand},
+    {"million", kMillion},
+    {"billion", kBillion},
+    {"euro", kEuro},
+    {"euros", kEuro},
+    {"eur", kEuro},
+    {"dollar", kDollar},
+    {"dollars", kDollar},
+    {"usd", kDollar},
+    {"yuan", kYuan},
 });
 // Longer ones first: "公斤" before "斤".
 constexpr auto kSigns = std::to_array<Name>({
-    {"%", 60},    {"％", 60},   {"公斤", 20}, {"千克", 20}, {"公里", 31}, {"千米", 31}, {"厘米", 32},
-    {"毫米", 33}, {"英里", 34}, {"英尺", 35}, {"英寸", 36}, {"毫升", 41}, {"加仑", 42}, {"分钟", 51},
-    {"小时", 52}, {"星期", 54}, {"个月", 55}, {"百万", 72}, {"十亿", 73}, {"欧元", 80}, {"美元", 81},
-    {"斤", 24},   {"吨", 23},   {"磅", 22},   {"克", 21},   {"米", 30},   {"升", 40},   {"秒", 50},
-    {"天", 53},   {"周", 54},   {"千", 71},   {"万", 74},   {"亿", 75},   {"元", 82},
+    {"%", kPercent},       {"％", kPercent},      {"公斤", kKilogram},
+    {"千克", kKilogram},   {"公里", kKilometre},  {"千米", kKilometre},
+    {"厘米", kCentimetre}, {"毫米", kMillimetre}, {"英里", kMile},
+    {"英尺", kFoot},       {"英寸", kInch},       {"毫升", kMillilitre},
+    {"加仑", kGallon},     {"分钟", kMinute},     {"小时", kHour},
+    {"星期", kWeek},       {"个月", kMonth},      {"百万", kMillion},
+    {"十亿", kBillion},    {"欧元", kEuro},       {"美元", kDollar},
+    {"斤", kJin},          {"吨", kTon},          {"磅", kPound},
+    {"克", kGram},         {"米", kMetre},        {"升", kLitre},
+    {"秒", kSecond},       {"天", kDay},          {"周", kWeek},
+    {"千", kThousand},     {"万", kTenThousand},  {"亿", kHundredMillion},
+    {"元", kYuan},
 });
-constexpr int kCodes = 100;
-
 bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
@@ -60,12 +164,11 @@ bool is_upper(char c) {
   return c >= 'A' && c <= 'Z';
 }
 
-template <size_t N>
-int find(const std::array<Name, N>& names, string_view word) {
+int unit_of(string_view word) {
   const std::string lower = ascii_lower(std::string(word));
   const auto found =
-      std::find_if(names.begin(), names.end(), [&](const Name& name) { return name.text == lower; });
-  return found == names.end() ? 0 : found->counts;
+      std::find_if(kUnits.begin(), kUnits.end(), [&](const Name& name) { return name.text == lower; });
+  return found == kUnits.end() ? 0 : found->counts;
 }
 
 string_view word_at(string_view text, size_t begin) {
@@ -81,8 +184,8 @@ string_view word_up_to(string_view text, size_t end) {
 }
 
 // "may" is a month only with a capital.
-int month_of(string_view word) {
-  return word.empty() || !is_upper(word.front()) ? 0 : find(kMonths, word);
+int named_month(string_view word) {
+  return word.empty() || !is_upper(word.front()) ? 0 : month_of(word);
 }
 
 size_t skip_blanks(string_view text, size_t i, string_view blanks) {
@@ -106,7 +209,7 @@ class Scan {
     for (size_t i = 0; i < text_.size();) {
       if (!is_digit(text_[i])) {
         const string_view word = word_at(text_, i);
-        if (const int month = month_of(word)) out_.push_back({"", month});
+        if (const int month = named_month(word)) out_.push_back({"", month});
         i += std::max<size_t>(1, word.size());
         continue;
       }
@@ -147,14 +250,14 @@ class Scan {
       word = word_at(text_, skip_blanks(text_, end + 2, " "));
     if (word == "of")
       word = word_at(text_, skip_blanks(text_, static_cast<size_t>(word.end() - text_.begin()), " "));
-    if (const int month = month_of(word)) return add(number, month);
+    if (const int month = named_month(word)) return add(number, month);
     const std::string lower = ascii_lower(std::string(word));
     const string_view tail = text_.substr(std::min(text_.size(), next + word.size()));
-    if (lower == "per" && tail.starts_with(" cent")) return add(number, find(kUnits, "percent"));
+    if (lower == "per" && tail.starts_with(" cent")) return add(number, kPercent);
     if ((lower == "a" || lower == "p") && tail.starts_with(".m"))
-      return add(number, find(kUnits, lower + "m"));
+      return add(number, lower == "a" ? kBeforeNoon : kAfterNoon);
     const bool capital_letter = word.size() == 1 && is_upper(word.front());  // "30 M", "5G"
-    if (!capital_letter) add(number, find(kUnits, word));
+    if (!capital_letter) add(number, unit_of(word));
   }
 
   void before(const std::string& number, size_t begin) {
@@ -162,14 +265,14 @@ class Scan {
     size_t end = begin;
     const bool apart = text_[end - 1] == ' ';
     while (end > 0 && (text_[end - 1] == ' ' || text_[end - 1] == ',')) --end;
-    if (apart) return add(number, month_of(word_up_to(text_, end)));
+    if (apart) return add(number, named_month(word_up_to(text_, end)));
     // "B-12", "B12"
     if (text_[end - 1] == '-') --end;
     const string_view code = word_up_to(text_, end);
     if (code.size() == 1 && is_upper(code.front())) return add(number, kCodes + code.front());
-    constexpr string_view kMonth = "月";
-    if (!text_.substr(0, begin).ends_with(kMonth)) return;
-    size_t month = begin - kMonth.size();
+    constexpr string_view kMonthSign = "月";
+    if (!text_.substr(0, begin).ends_with(kMonthSign)) return;
+    size_t month = begin - kMonthSign.size();
     while (month > 0 && is_digit(text_[month - 1])) --month;
     add(number, chinese_month_at(text_, month));
   }
