@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "agent/text_terms.h"
+#include "base/utf8.h"
 
 namespace lectern {
 namespace {
@@ -16,6 +17,21 @@ bool has_any(std::string_view text, Words words) {
 
 bool has_word(std::string_view apart, Words words) {
   return holds_word(apart, {words.begin(), words.size()});
+}
+
+// Cyrillic and Greek letters that look like Latin ones, as these: an order in English may be written with
+// them.
+std::string with_latin_letters(std::string_view folded) {
+  static constexpr std::u32string_view kAlike = U"аеорсухіѕјοαινρ", kLatin = U"aeopcyxisjoaivp";
+  static_assert(kAlike.size() == kLatin.size());
+  std::string out;
+  for (size_t i = 0; i < folded.size();) {
+    const utf8::Decoded d = utf8::decode(folded, i);
+    const size_t at = kAlike.find(d.code_point);
+    utf8::append(out, at == std::u32string_view::npos ? d.code_point : kLatin[at]);
+    i += d.length;
+  }
+  return out;
 }
 
 // The marks of a chat's own turns.
@@ -92,7 +108,7 @@ std::vector<TextRange> find_orders(std::string_view text) {
   bool after_order = false;
   for (const TextRange range : split_sentences(text)) {
     const std::string folded = flatten(range.of(text));
-    const std::string words = words_apart(folded);
+    const std::string words = words_apart(with_latin_letters(folded));
     after_order = forges_a_turn(folded) || english_order(words) || chinese_order(folded) ||
                   (after_order && continues_order(words, folded));
     if (after_order) orders.push_back(range);
