@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -65,7 +66,25 @@ void Output::print_json(const Json& value) {
 
 void Output::print_result(const Json& result) {
   if (json_) return print_json(result);
-  for (const auto& [name, value] : result.items()) print_line(name + ": " + dump_json(value));
+  print_fields("", result);
+}
+
+void Output::print_fields(const std::string& of, const Json& fields) {
+  for (const auto& [key, value] : fields.items()) {
+    const std::string name = of + key;
+    if (value.is_object()) {
+      print_fields(name + " ", value);
+    } else if (value.is_array() && !value.empty() && value.front().is_object()) {
+      for (const Json& item : value) print_line(name + ": " + dump_json(item));
+    } else if (value.is_number_float()) {
+      char text[64];
+      const double number = value.get<double>();
+      std::snprintf(text, sizeof(text), std::abs(number) >= 1000 ? "%.0f" : "%.4g", number);
+      print_line(name + ": " + text);
+    } else {
+      print_line(name + ": " + dump_json(value));
+    }
+  }
 }
 
 void Output::write_stderr(const std::string& line) {

@@ -39,7 +39,8 @@ class Output {
   void print(std::string_view text);  // as it is, without a newline; flushed
   void print_line(std::string_view text);
   void print_json(const Json& value);  // one line
-  // A measurement: with --json as print_json does, else a line for each field.
+  // A measurement: with --json as print_json does, else a line for each field, and for each field or object
+  // in one, numbers in four digits.
   void print_result(const Json& result);
 
   // For people, on stderr. Notes are left out by --quiet.
@@ -60,6 +61,7 @@ class Output {
 
  private:
   void write_stderr(const std::string& line);
+  void print_fields(const std::string& of, const Json& fields);
 
   bool json_, quiet_;
   bool stdout_is_terminal_, colour_;
