@@ -59,10 +59,10 @@ void ModelHost::find_helper() {
   helper_id_ = helper_path_;
   for (const ModelEntry& entry : registry())
     if (is_installed(entry) && same_file(model_path(entry), helper_path_)) helper_id_ = entry.id;
-  const auto others = list();  // the default model is not among them while it is not pulled
+  const std::vector<ModelInfo> models = list();  // the default model is not among them while it is not pulled
   const auto main =
-      std::find_if(others.begin(), others.end(), [](const ModelInfo& info) { return info.is_default; });
-  if (main == others.end() || same_file(path_of(default_id_), helper_path_)) return;
+      std::find_if(models.begin(), models.end(), [](const ModelInfo& info) { return info.is_default; });
+  if (main == models.end() || same_file(path_of(default_id_), helper_path_)) return;
   if (main->bytes + bytes_at(helper_path_) > options_.max_bytes) {
     throw Error(
         ErrorCode::kResourceExhausted,
