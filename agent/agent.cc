@@ -104,18 +104,6 @@ struct Evidence {
   std::optional<double> likely;  // that it holds the answer, where that was judged
 };
 
-// Only where the model is to refuse at all.
-std::optional<double> judge(Asking& asking, const QueryPlan& plan, const FilledContext& context,
-                            Passages passages) {
-  const double refuse_below = profile_of(asking.model).judge.refuse_below;
-  if (refuse_below <= 0) return std::nullopt;
-  std::optional<double> likely = sufficiency(asking, plan, context, passages);
-  // Of all there is to read, only a question that gains nothing by it is refused: one in other words than the
-  // text's gains little.
-  if (passages == Passages::kAll && likely && *likely > 0) likely = std::max(*likely, refuse_below);
-  return likely;
-}
-
 Evidence read_chunks(Asking& asking, QueryPlan& plan, int max_chunks) {
   const ReadResult read = read_and_rank(asking, plan, wanted_passages(asking), max_chunks);
   return {fill(asking, read.best, share_window(asking.model, asking.request, plan).passages), read.likely};
@@ -139,7 +127,8 @@ Evidence find_evidence(Asking& asking, QueryPlan& plan, Level level) {
   Evidence evidence;
   evidence.context = fill(asking, ranked, share_window(asking.model, asking.request, plan).passages);
   add_unread(std::move(lesser), evidence.context);
-  if (level == Level::kRetrieve) evidence.likely = judge(asking, plan, evidence.context, Passages::kFound);
+  if (level == Level::kRetrieve)
+    evidence.likely = sufficiency(asking, plan, evidence.context, Passages::kFound);
   return evidence;
 }
 
@@ -189,7 +178,7 @@ void answer_question(Asking& asking, Answer& answer) {
   if (context) {
     answer.level = Level::kFit;
     evidence.context = std::move(*context);
-    evidence.likely = judge(asking, plan, evidence.context, Passages::kAll);
+    evidence.likely = sufficiency(asking, plan, evidence.context, Passages::kAll);
   } else {
     answer.level = level_of(asking, plan);
     evidence = find_evidence(asking, plan, answer.level);

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/text_terms.h"
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 namespace lectern {
@@ -177,10 +178,6 @@ constexpr std::array<std::string_view, 6> kMultiples = {"hundred", "thousand", "
                                                         "billion", "万",       "亿"};
 constexpr std::u32string_view kHanNumerals = U"〇零一二三四五六七八九十百千万亿两半";
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 std::string folded(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size();) {
@@ -270,16 +267,17 @@ std::vector<Amount> amounts_of(std::string_view text) {
   std::vector<Amount> out;
   for (size_t i = 0; i < text.size();) {
     size_t end = i;
-    if (is_digit(text[i])) {
-      while (end < text.size() && (is_digit(text[end]) || ((text[end] == '.' || text[end] == ',') &&
-                                                           end + 1 < text.size() && is_digit(text[end + 1]))))
+    if (is_ascii_digit(text[i])) {
+      while (end < text.size() &&
+             (is_ascii_digit(text[end]) || ((text[end] == '.' || text[end] == ',') && end + 1 < text.size() &&
+                                            is_ascii_digit(text[end + 1]))))
         ++end;
     } else {
       while (end < text.size() && is_numeral(utf8::decode(text, end).code_point))
         end += utf8::decode(text, end).length;
     }
     if (end == i) {
-      while (end < text.size() && (is_letter(text[end]) || (end > i && is_digit(text[end])))) ++end;
+      while (end < text.size() && (is_letter(text[end]) || (end > i && is_ascii_digit(text[end])))) ++end;
       const std::string_view word = text.substr(i, end - i);
       if (std::find(kNumberWords.begin(), kNumberWords.end(), word) == kNumberWords.end()) {
         i = end > i ? end : i + utf8::decode(text, i).length;
@@ -296,8 +294,8 @@ std::vector<Amount> amounts_of(std::string_view text) {
 bool holds_phone_number(std::string_view text) {
   int digits = 0;
   for (size_t i = 0; i < text.size() && digits < 5; ++i) {
-    const bool ends = text[i] == '.' && (i + 1 == text.size() || !is_digit(text[i + 1]));
-    if (is_digit(text[i])) {
+    const bool ends = text[i] == '.' && (i + 1 == text.size() || !is_ascii_digit(text[i + 1]));
+    if (is_ascii_digit(text[i])) {
       ++digits;
     } else if (ends || std::string_view(" -().+/").find(text[i]) == std::string_view::npos) {
       digits = 0;
@@ -307,7 +305,7 @@ bool holds_phone_number(std::string_view text) {
   const std::vector<Amount> amounts = amounts_of(text);
   return std::any_of(amounts.begin(), amounts.end(), [](const Amount& amount) {
     return amount.kinds == 0 && amount.digits.size() == 3 &&
-           std::all_of(amount.digits.begin(), amount.digits.end(), is_digit);
+           std::all_of(amount.digits.begin(), amount.digits.end(), is_ascii_digit);
   });
 }
 

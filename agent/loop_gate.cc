@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/text_terms.h"
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 namespace lectern {
@@ -26,22 +27,18 @@ size_t clause_end(std::string_view text, size_t from) {
   return end;
 }
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 // What a clause is compared by: its letters and digits, folded, without the number of a list's item and
 // without markers. "3. Leeds [2]\n" is "leeds".
 std::string clause_words(std::string_view clause) {
   std::string words;
   for (size_t i = 0; i < clause.size();) {
     size_t digits = i + (clause[i] == '[' ? 1 : 0);
-    while (digits < clause.size() && is_digit(clause[digits])) ++digits;
+    while (digits < clause.size() && is_ascii_digit(clause[digits])) ++digits;
     const bool unclosed =
-        digits == clause.size() && (clause[i] == '[' || (words.empty() && is_digit(clause[i])));
+        digits == clause.size() && (clause[i] == '[' || (words.empty() && is_ascii_digit(clause[i])));
     const bool marker = clause[i] == '[' && digits > i + 1 && digits < clause.size() && clause[digits] == ']';
     const bool ordinal = words.empty() && digits > i && digits - i <= 3 && digits < clause.size() &&
-                         (clause[digits] == '.' || clause[digits] == ')') && is_digit(clause[i]);
+                         (clause[digits] == '.' || clause[digits] == ')') && is_ascii_digit(clause[i]);
     if (unclosed) break;
     if (marker || ordinal) {
       i = digits + 1;

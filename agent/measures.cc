@@ -154,15 +154,6 @@ constexpr auto kSigns = std::to_array<Name>({
     {"千", kThousand},     {"万", kTenThousand},  {"亿", kHundredMillion},
     {"元", kYuan},
 });
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_upper(char c) {
-  return c >= 'A' && c <= 'Z';
-}
 
 int unit_of(string_view word) {
   const std::string lower = ascii_lower(std::string(word));
@@ -173,19 +164,19 @@ int unit_of(string_view word) {
 
 string_view word_at(string_view text, size_t begin) {
   size_t end = begin;
-  while (end < text.size() && is_letter(text[end])) ++end;
+  while (end < text.size() && is_ascii_letter(text[end])) ++end;
   return text.substr(begin, end - begin);
 }
 
 string_view word_up_to(string_view text, size_t end) {
   size_t begin = end;
-  while (begin > 0 && is_letter(text[begin - 1])) --begin;
+  while (begin > 0 && is_ascii_letter(text[begin - 1])) --begin;
   return text.substr(begin, end - begin);
 }
 
 // "may" is a month only with a capital.
 int named_month(string_view word) {
-  return word.empty() || !is_upper(word.front()) ? 0 : month_of(word);
+  return word.empty() || !is_ascii_upper(word.front()) ? 0 : month_of(word);
 }
 
 size_t skip_blanks(string_view text, size_t i, string_view blanks) {
@@ -197,7 +188,7 @@ size_t skip_blanks(string_view text, size_t i, string_view blanks) {
 int chinese_month_at(string_view text, size_t i) {
   int month = 0;
   const size_t begin = i;
-  while (i < text.size() && is_digit(text[i]) && i < begin + 2) month = month * 10 + (text[i++] - '0');
+  while (i < text.size() && is_ascii_digit(text[i]) && i < begin + 2) month = month * 10 + (text[i++] - '0');
   return month <= 12 && text.substr(i).starts_with("月") ? month : 0;
 }
 
@@ -207,7 +198,7 @@ class Scan {
 
   std::vector<Measure> run() {
     for (size_t i = 0; i < text_.size();) {
-      if (!is_digit(text_[i])) {
+      if (!is_ascii_digit(text_[i])) {
         const string_view word = word_at(text_, i);
         if (const int month = named_month(word)) out_.push_back({"", month});
         i += std::max<size_t>(1, word.size());
@@ -216,8 +207,8 @@ class Scan {
       const size_t begin = i;
       std::string number;
       for (; i < text_.size(); ++i) {
-        const bool inside = i + 1 < text_.size() && is_digit(text_[i + 1]);
-        if (is_digit(text_[i]))
+        const bool inside = i + 1 < text_.size() && is_ascii_digit(text_[i + 1]);
+        if (is_ascii_digit(text_[i]))
           number += text_[i];
         else if (text_[i] == '.' && inside)
           number += '.';
@@ -237,9 +228,9 @@ class Scan {
 
   void after(const std::string& number, size_t end) {
     const string_view rest = text_.substr(end);
-    // "2021年5月", "5月12日": the year's and the day's month.
     if (const int month = rest.starts_with("月") ? chinese_month_at(text_, end - number.size()) : 0)
       return out_.push_back({"", month});
+    // "2021年5月"
     if (rest.starts_with("年")) return add(number, chinese_month_at(text_, end + string_view("年").size()));
     const size_t next = skip_blanks(text_, end, " -");
     for (const Name& sign : kSigns)
@@ -256,7 +247,7 @@ class Scan {
     if (lower == "per" && tail.starts_with(" cent")) return add(number, kPercent);
     if ((lower == "a" || lower == "p") && tail.starts_with(".m"))
       return add(number, lower == "a" ? kBeforeNoon : kAfterNoon);
-    const bool capital_letter = word.size() == 1 && is_upper(word.front());  // "30 M", "5G"
+    const bool capital_letter = word.size() == 1 && is_ascii_upper(word.front());  // "30 M", "5G"
     if (!capital_letter) add(number, unit_of(word));
   }
 
@@ -269,11 +260,12 @@ class Scan {
     // "B-12", "B12"
     if (text_[end - 1] == '-') --end;
     const string_view code = word_up_to(text_, end);
-    if (code.size() == 1 && is_upper(code.front())) return add(number, kCodes + code.front());
+    if (code.size() == 1 && is_ascii_upper(code.front())) return add(number, kCodes + code.front());
+    // "5月12日"
     constexpr string_view kMonthSign = "月";
     if (!text_.substr(0, begin).ends_with(kMonthSign)) return;
     size_t month = begin - kMonthSign.size();
-    while (month > 0 && is_digit(text_[month - 1])) --month;
+    while (month > 0 && is_ascii_digit(text_[month - 1])) --month;
     add(number, chinese_month_at(text_, month));
   }
 

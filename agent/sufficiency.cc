@@ -116,7 +116,8 @@ double by_words(Asking& asking, const QueryPlan& plan, const FilledContext& cont
 
 std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const FilledContext& context,
                                   Passages passages) {
-  if (support_terms(plan.question).size() < kMinTerms) return std::nullopt;
+  const EvidenceJudge& limits = profile_of(asking.model).judge;
+  if (limits.refuse_below <= 0 || support_terms(plan.question).size() < kMinTerms) return std::nullopt;
   const bool judgeable = passages == Passages::kFound
                              ? best_match(context) > 0
                              : asks_for_a_fact(plan.question, render_passages(context.shown()));
@@ -136,11 +137,10 @@ std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const F
     likely = std::max(likely, *read);
   }
   if (data.empty()) return std::nullopt;  // no chunk fitted
-  const double weight = profile_of(asking.model).judge.yes;
-  if (weight > 0 && passages == Passages::kFound && likely > kSurelyNot && likely < kSurely) {
+  if (limits.yes > 0 && passages == Passages::kFound && likely > kSurelyNot && likely < kSurely) {
     const double yes = ask_model(asking, plan, context);
     data["yes"] = yes;
-    likely = logistic(std::log(likely / (1 - likely)) + weight * yes);
+    likely = logistic(std::log(likely / (1 - likely)) + limits.yes * yes);
   }
   TraceStep step;
   step.kind = "sufficiency";
@@ -149,6 +149,9 @@ std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const F
   step.data = std::move(data);
   step.seconds = watch.seconds();
   asking.tracer.add(std::move(step));
+  // Of all there is to read, only a question that gains nothing by it is refused: one in other words than the
+  // text's gains little.
+  if (passages == Passages::kAll && likely > 0) likely = std::max(likely, limits.refuse_below);
   return likely;
 }
 

@@ -16,8 +16,9 @@ enum class Passages { kFound, kAll };
 
 // Probability, 0 to 1, that the passages hold the answer; in the trace as "sufficiency". The words tell
 // nothing among fewer than 16 chunks, where nothing was searched, and where some document is in another
-// language than the question. None where it cannot be judged: the question has hardly a word to look for or,
-// of all there is, asks for no fact (asked_fact.h), or the model fails to score. Throws kCancelled.
+// language than the question. None where it cannot be judged: the model is none that refuses, the question
+// has hardly a word to look for or, of all there is, asks for no fact (asked_fact.h), or the model fails to
+// score. Throws kCancelled.
 std::optional<double> sufficiency(Asking& asking, const QueryPlan& plan, const FilledContext& context,
                                   Passages passages);
 

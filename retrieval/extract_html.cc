@@ -63,9 +63,6 @@ const std::unordered_map<std::string_view, Kind>& kinds() {
 bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
 }
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 std::string lowered(std::string_view text) {
   return ascii_lower(std::string(text));
@@ -165,7 +162,7 @@ class Writer {
     if (rest.starts_with("<!") || rest.starts_with("<?")) return after(">", i);
     const bool closes = rest.starts_with("</");
     const size_t name = i + (closes ? 2 : 1);
-    if (name >= html_.size() || !is_letter(html_[name])) {
+    if (name >= html_.size() || !is_ascii_letter(html_[name])) {
       if (closes) return after(">", i);
       text("<");
       return i + 1;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 namespace lectern {
@@ -58,9 +59,6 @@ char32_t last_character(std::string_view text) {
   return text.empty() ? 0 : utf8::decode(text, begin).code_point;
 }
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 bool is_lower(char32_t c) {
   return (c >= 'a' && c <= 'z') || (c >= 0xDF && c <= 0xFF) || (c >= 0x430 && c <= 0x45F);
 }
@@ -77,7 +75,7 @@ bool ends_sentence(std::string_view text) {
 std::string running_form(std::string_view line) {
   std::string form;
   for (const char c : line.substr(0, kMaxRunningBytes))
-    if (!is_digit(c)) {
+    if (!is_ascii_digit(c)) {
       form += c;
     } else if (form.empty() || form.back() != '#') {
       form += '#';
@@ -95,7 +93,7 @@ bool starts_item(std::string_view line) {
 // The level of a numbered heading ("2.1 Method", "Chapter 3", U+7B2C "3" U+7AE0), 0 for any other line.
 int heading_level(std::string_view line) {
   if (line.size() > kMaxHeadingBytes || ends_sentence(line)) return 0;
-  if (line.starts_with("Chapter ") && line.size() > 8 && is_digit(line[8])) return 1;
+  if (line.starts_with("Chapter ") && line.size() > 8 && is_ascii_digit(line[8])) return 1;
   if (line.starts_with("第")) {
     const size_t chapter = line.find("章"), section = line.find("节");
     if (chapter != std::string_view::npos && chapter <= 15) return 1;
@@ -103,9 +101,9 @@ int heading_level(std::string_view line) {
   }
   size_t i = 0;
   int level = 0;
-  while (i < line.size() && is_digit(line[i]) && level < 4) {
+  while (i < line.size() && is_ascii_digit(line[i]) && level < 4) {
     const size_t begin = i;
-    while (i < line.size() && is_digit(line[i])) ++i;
+    while (i < line.size() && is_ascii_digit(line[i])) ++i;
     if (i - begin > 2) return 0;  // a year, an amount
     ++level;
     if (i < line.size() && line[i] == '.') ++i;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "apps/cli/prose.h"
+#include "base/ascii.h"
 
 namespace lectern {
 namespace {
@@ -10,10 +11,6 @@ namespace {
 constexpr std::string_view kTask = "A pass key is hidden in the text below. Find it and remember it.\n\n";
 constexpr std::string_view kQuestion = "What is the pass key?";
 constexpr std::string_view kForm = " Answer with its five digits.";
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 }  // namespace
 
@@ -61,7 +58,7 @@ bool Haystack::is_found(std::string_view reply) const {
   bool found = false;
   for (size_t begin = 0; begin < reply.size();) {
     size_t end = begin;
-    while (end < reply.size() && is_digit(reply[end])) ++end;
+    while (end < reply.size() && is_ascii_digit(reply[end])) ++end;
     if (end > begin && reply.substr(begin, end - begin) != pass_key_) return false;
     found |= end > begin;
     begin = end + 1;
