@@ -10,36 +10,34 @@
 namespace lectern {
 namespace {
 
-enum Kind : unsigned {
-  kMoney = 1,
-  kMass = 2,
-  kLength = 4,
-  kTemperature = 8,
-  kShare = 16,  // percent
-  kTime = 32,   // a date, a time of day, how long
-  kPhone = 64,
-  kMail = 128,
-  kWeb = 256,
+using Form = AskedValue::Form;
+using enum Quantity;
+
+// An amount of one of these is no answer to a question for another.
+constexpr Quantity kMeasured = kMoney | kMass | kLength | kVolume | kTemperature | kShare;
+
+struct Asked {
+  Quantity quantity = kNone;
+  AskedValue::Form form = AskedValue::Form::kNone;
+
+  constexpr Asked(Quantity q) : quantity(q) {}
+  constexpr Asked(AskedValue::Form f) : form(f) {}
 };
-// Have a form of their own.
-constexpr unsigned kForms = kPhone | kMail | kWeb;
-// An amount of one of these is no answer to a question for another kind.
-constexpr unsigned kMeasured = kMoney | kMass | kLength | kTemperature | kShare;
 
 struct Wording {
   std::string_view words;  // of the question, folded; " … " stands for anything between
   std::string_view name;   // in a claim that speaks of it
-  unsigned kinds;
+  Asked asked;
 };
 
 constexpr auto kWordings = std::to_array<Wording>({
-    {"phone number", "phone", kPhone},
-    {"mobile number", "mobile", kPhone},
-    {"fax number", "fax", kPhone},
-    {"email address", "mail", kMail},
-    {"e-mail address", "mail", kMail},
-    {"web address", "web", kWeb},
-    {"url of", "url", kWeb},
+    {"phone number", "phone", Form::kPhone},
+    {"mobile number", "mobile", Form::kPhone},
+    {"fax number", "fax", Form::kPhone},
+    {"email address", "mail", Form::kMail},
+    {"e-mail address", "mail", Form::kMail},
+    {"web address", "web", Form::kWeb},
+    {"url of", "url", Form::kWeb},
     {"how much … cost", "cost", kMoney},
     {"how much … charge", "charge", kMoney},
     {"how much … pay", "", kMoney},
@@ -79,12 +77,12 @@ constexpr auto kWordings = std::to_array<Wording>({
     {"when is", "", kTime},
     {"when was", "", kTime},
     {"opening hours", "open", kTime},
-    {"电话号码", "电话", kPhone},
-    {"联系电话", "电话", kPhone},
-    {"电话是多少", "电话", kPhone},
-    {"手机号", "手机", kPhone},
-    {"邮箱", "邮箱", kMail},
-    {"网址", "网址", kWeb},
+    {"电话号码", "电话", Form::kPhone},
+    {"联系电话", "电话", Form::kPhone},
+    {"电话是多少", "电话", Form::kPhone},
+    {"手机号", "手机", Form::kPhone},
+    {"邮箱", "邮箱", Form::kMail},
+    {"网址", "网址", Form::kWeb},
     {"多少钱", "", kMoney},
     {"价格是多少", "价格", kMoney},
     {"租金是多少", "租金", kMoney},
@@ -101,68 +99,6 @@ constexpr auto kWordings = std::to_array<Wording>({
     {"哪年", "", kTime},
 });
 
-struct Unit {
-  std::string_view word;
-  unsigned kinds;
-};
-
-constexpr auto kUnits = std::to_array<Unit>({
-    {"pound", kMoney | kMass},
-    {"dollar", kMoney},
-    {"euro", kMoney},
-    {"cent", kMoney},
-    {"pence", kMoney},
-    {"penny", kMoney},
-    {"yuan", kMoney},
-    {"usd", kMoney},
-    {"eur", kMoney},
-    {"gbp", kMoney},
-    {"kilogram", kMass},
-    {"kg", kMass},
-    {"gram", kMass},
-    {"g", kMass},
-    {"ton", kMass},
-    {"tonne", kMass},
-    {"ounce", kMass},
-    {"lb", kMass},
-    {"metre", kLength},
-    {"meter", kLength},
-    {"m", kLength},
-    {"kilometre", kLength},
-    {"kilometer", kLength},
-    {"km", kLength},
-    {"centimetre", kLength},
-    {"centimeter", kLength},
-    {"cm", kLength},
-    {"millimetre", kLength},
-    {"mm", kLength},
-    {"foot", kLength},
-    {"feet", kLength},
-    {"ft", kLength},
-    {"inch", kLength},
-    {"inche", kLength},
-    {"mile", kLength},
-    {"yard", kLength},
-    {"percent", kShare},
-    {"hour", kTime},
-    {"minute", kTime},
-    {"day", kTime},
-    {"month", kTime},
-    {"year", kTime},
-    {"am", kTime},
-    {"pm", kTime},
-});
-// After a number; longer ones first.
-constexpr auto kMarks = std::to_array<Unit>({
-    {"%", kShare},        {"°", kTemperature}, {"℃", kTemperature}, {"美元", kMoney},
-    {"欧元", kMoney},     {"英镑", kMoney},    {"元", kMoney},      {"块", kMoney},
-    {"公斤", kMass},      {"千克", kMass},     {"克", kMass},       {"吨", kMass},
-    {"公里", kLength},    {"千米", kLength},   {"厘米", kLength},   {"毫米", kLength},
-    {"英尺", kLength},    {"英里", kLength},   {"米", kLength},     {"摄氏度", kTemperature},
-    {"度", kTemperature}, {"年", kTime},       {"月", kTime},       {"日", kTime},
-    {"点", kTime},        {"小时", kTime},     {"天", kTime},       {"周", kTime},
-    {"分钟", kTime},      {"世纪", kTime},
-});
 constexpr auto kNumberWords = std::to_array<std::string_view>(
     {"one",   "two",   "three",  "four",   "five",    "six",    "seven",  "eight",
      "nine",  "ten",   "eleven", "twelve", "fifteen", "twenty", "thirty", "forty",
@@ -174,8 +110,6 @@ constexpr auto kTimeWords = std::to_array<std::string_view>(
      "monday", "tuesday",  "wednesday", "thursday", "friday",  "saturday",  "sunday",  "spring",   "summer",
      "autumn", "winter",   "世纪",      "年代",     "中午",    "早上",      "晚上"});
 constexpr std::array<std::string_view, 6> kSigns = {"£", "$", "€", "¥", "￥", "₤"};
-constexpr std::array<std::string_view, 6> kMultiples = {"hundred", "thousand", "million",
-                                                        "billion", "万",       "亿"};
 constexpr std::u32string_view kHanNumerals = U"〇零一二三四五六七八九十百千万亿两半";
 
 std::string folded(std::string_view text) {
@@ -231,35 +165,19 @@ int n_interrogatives(std::string_view question) {
 
 struct Amount {
   std::string digits;
-  unsigned kinds = 0;  // 0: of nothing that is known
+  Quantity quantity = kNone;  // of nothing that is known
 };
 
 // What the number that ends at byte `at` counts, by the sign before it or the unit behind it.
-unsigned kinds_at(std::string_view text, size_t begin, size_t at) {
+Quantity quantity_at(std::string_view text, size_t begin, size_t at) {
   for (const std::string_view sign : kSigns)
     if (text.substr(0, begin).ends_with(sign)) return kMoney;
-  for (bool more = true; more;) {
-    more = false;
+  while (true) {
     while (at < text.size() && (text[at] == ' ' || text[at] == '-')) ++at;
-    for (const std::string_view multiple : kMultiples) {
-      if (!text.substr(at).starts_with(multiple)) continue;
-      at += multiple.size();
-      more = true;
-    }
+    const UnitName name = unit_at(text.substr(at));
+    if (name.quantity != kMagnitude) return name.quantity;
+    at += name.text.size();
   }
-  const std::string_view rest = text.substr(at);
-  for (const Unit& mark : kMarks)
-    if (rest.starts_with(mark.word)) return mark.kinds;
-  size_t end = 0;
-  while (end < rest.size() && is_letter(rest[end])) ++end;
-  std::string_view word = rest.substr(0, end);
-  for (int round = 0; round < 2; ++round) {
-    for (const Unit& unit : kUnits)
-      if (word == unit.word) return unit.kinds;
-    if (!word.ends_with('s') || word.size() < 3) break;
-    word.remove_suffix(1);
-  }
-  return 0;
 }
 
 std::vector<Amount> amounts_of(std::string_view text) {
@@ -284,7 +202,7 @@ std::vector<Amount> amounts_of(std::string_view text) {
         continue;
       }
     }
-    out.push_back({std::string(text.substr(i, end - i)), kinds_at(text, i, end)});
+    out.push_back({std::string(text.substr(i, end - i)), quantity_at(text, i, end)});
     i = end;
   }
   return out;
@@ -304,7 +222,7 @@ bool holds_phone_number(std::string_view text) {
   if (digits >= 5) return true;
   const std::vector<Amount> amounts = amounts_of(text);
   return std::any_of(amounts.begin(), amounts.end(), [](const Amount& amount) {
-    return amount.kinds == 0 && amount.digits.size() == 3 &&
+    return amount.quantity == kNone && amount.digits.size() == 3 &&
            std::all_of(amount.digits.begin(), amount.digits.end(), is_ascii_digit);
   });
 }
@@ -317,10 +235,18 @@ bool holds_web_address(std::string_view text) {
   return false;
 }
 
-bool holds_form(std::string_view text, unsigned kinds) {
-  return ((kinds & kPhone) != 0 && holds_phone_number(text)) ||
-         ((kinds & kMail) != 0 && text.find('@') != std::string_view::npos) ||
-         ((kinds & kWeb) != 0 && holds_web_address(text));
+bool holds_form(std::string_view text, Form form) {
+  switch (form) {
+    case Form::kPhone:
+      return holds_phone_number(text);
+    case Form::kMail:
+      return text.find('@') != std::string_view::npos;
+    case Form::kWeb:
+      return holds_web_address(text);
+    case Form::kNone:
+      break;
+  }
+  return false;
 }
 
 }  // namespace
@@ -331,7 +257,8 @@ AskedValue::AskedValue(std::string_view question) {
   if (n_interrogatives(text) > 1) return;
   for (const Wording& wording : kWordings) {
     if (!worded(text, wording.words)) continue;
-    kinds_ = wording.kinds;
+    quantity_ = wording.asked.quantity;
+    form_ = wording.asked.form;
     name_ = wording.name;
     for (Amount& amount : amounts_of(text)) amounts_of_question_.push_back(std::move(amount.digits));
     return;
@@ -339,20 +266,20 @@ AskedValue::AskedValue(std::string_view question) {
 }
 
 bool AskedValue::may_be_in(std::string_view claim, bool is_first) const {
-  if (kinds_ == 0) return true;
+  if (!is_known()) return true;
   const std::string text = folded(claim);
   const bool named = !name_.empty() && text.find(name_) != std::string::npos;
   if (!named && !is_first) return true;
-  if (holds_form(text, kinds_)) return true;
-  if (named && (kinds_ & kForms) != 0) return false;
-  if ((kinds_ & kTime) != 0 && holds_any(text, kTimeWords)) return true;
+  if (holds_form(text, form_)) return true;
+  if (named && form_ != Form::kNone) return false;
+  if (overlap(quantity_, kTime) && holds_any(text, kTimeWords)) return true;
   bool other = false;
   for (const Amount& amount : amounts_of(text)) {
     const bool asked = std::find(amounts_of_question_.begin(), amounts_of_question_.end(), amount.digits) !=
                        amounts_of_question_.end();
     if (asked) continue;
-    if ((amount.kinds & kinds_) != 0 || amount.kinds == 0) return true;
-    other |= (amount.kinds & kMeasured) != 0;
+    if (overlap(amount.quantity, quantity_) || amount.quantity == kNone) return true;
+    other |= overlap(amount.quantity, kMeasured);
   }
   return !other;
 }

@@ -8,13 +8,17 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/units.h"
+
 namespace lectern {
 
 class AskedValue {
  public:
   explicit AskedValue(std::string_view question);
 
-  bool is_known() const { return kinds_ != 0; }
+  enum class Form { kNone, kPhone, kMail, kWeb };
+
+  bool is_known() const { return quantity_ != Quantity::kNone || form_ != Form::kNone; }
 
   // Whether `claim` may give what is asked for. False when it names what is asked for (or `is_first`, the
   // reply's first claim, which does not) and its only amounts are of other kinds, or when it lacks the form
@@ -22,8 +26,10 @@ class AskedValue {
   bool may_be_in(std::string_view claim, bool is_first) const;
 
  private:
-  unsigned kinds_ = 0;  // that would do; 0: nothing is known
-  std::string name_;    // the word that asks: "phone", "cost", "租金"; may be empty
+  // What is asked for is one or the other; neither: nothing is known.
+  Quantity quantity_ = Quantity::kNone;
+  Form form_ = Form::kNone;
+  std::string name_;  // the word that asks: "phone", "cost", "租金"; may be empty
   std::vector<std::string> amounts_of_question_;
 };
 

@@ -1,9 +1,9 @@
 #include "agent/measures.h"
 
 #include <algorithm>
-#include <array>
 
 #include "agent/dates.h"
+#include "agent/units.h"
 #include "base/ascii.h"
 
 namespace lectern {
@@ -11,156 +11,9 @@ namespace {
 
 using std::string_view;
 
-// What a number may count, besides the months, which are 1 to 12.
-enum Counts : int {
-  kAfterMonths = 12,
-  kKilogram,
-  kGram,
-  kPound,
-  kTon,
-  kJin,
-  kOunce,
-  kMetre,
-  kKilometre,
-  kCentimetre,
-  kMillimetre,
-  kMile,
-  kFoot,
-  kInch,
-  kYard,
-  kLitre,
-  kMillilitre,
-  kGallon,
-  kSecond,
-  kMinute,
-  kHour,
-  kDay,
-  kWeek,
-  kMonth,
-  kYear,
-  kBeforeNoon,
-  kAfterNoon,
-  kPercent,
-  kThousand,
-  kMillion,
-  kBillion,
-  kTenThousand,
-  kHundredMillion,
-  kEuro,
-  kDollar,
-  kYuan,
-  kCodes,  // and the letter
-};
-
-struct Name {
-  string_view text;  // of letters: a whole word, lower case
-  int counts;
-};
-
-constexpr auto kUnits = std::to_array<Name>({
-    {"kg", kKilogram},
-    {"kilogram", kKilogram},
-    {"kilograms", kKilogram},
-    {"kilo", kKilogram},
-    {"kilos", kKilogram},
-    {"g", kGram},
-    {"gram", kGram},
-    {"grams", kGram},
-    {"pound", kPound},
-    {"pounds", kPound},
-    {"lb", kPound},
-    {"lbs", kPound},
-    {"ton", kTon},
-    {"tons", kTon},
-    {"tonne", kTon},
-    {"tonnes", kTon},
-    {"ounce", kOunce},
-    {"ounces", kOunce},
-    {"m", kMetre},
-    {"metre", kMetre},
-    {"metres", kMetre},
-    {"meter", kMetre},
-    {"meters", kMetre},
-    {"km", kKilometre},
-    {"kilometre", kKilometre},
-    {"kilometres", kKilometre},
-    {"kilometer", kKilometre},
-    {"kilometers", kKilometre},
-    {"cm", kCentimetre},
-    {"centimetre", kCentimetre},
-    {"centimetres", kCentimetre},
-    {"centimeter", kCentimetre},
-    {"centimeters", kCentimetre},
-    {"mm", kMillimetre},
-    {"mile", kMile},
-    {"miles", kMile},
-    {"foot", kFoot},
-    {"feet", kFoot},
-    {"ft", kFoot},
-    {"inch", kInch},
-    {"inches", kInch},
-    {"yard", kYard},
-    {"yards", kYard},
-    {"l", kLitre},
-    {"litre", kLitre},
-    {"litres", kLitre},
-    {"liter", kLitre},
-    {"liters", kLitre},
-    {"ml", kMillilitre},
-    {"gallon", kGallon},
-    {"gallons", kGallon},
-    {"second", kSecond},
-    {"seconds", kSecond},
-    {"minute", kMinute},
-    {"minutes", kMinute},
-    {"min", kMinute},
-    {"mins", kMinute},
-    {"hour", kHour},
-    {"hours", kHour},
-    {"day", kDay},
-    {"days", kDay},
-    {"week", kWeek},
-    {"weeks", kWeek},
-    {"month", kMonth},
-    {"months", kMonth},
-    {"year", kYear},
-    {"years", kYear},
-    {"am", kBeforeNoon},
-    {"pm", kAfterNoon},
-    {"percent", kPercent},
-    {"thousand", kThousand},
-    {"million", kMillion},
-    {"billion", kBillion},
-    {"euro", kEuro},
-    {"euros", kEuro},
-    {"eur", kEuro},
-    {"dollar", kDollar},
-    {"dollars", kDollar},
-    {"usd", kDollar},
-    {"yuan", kYuan},
-});
-// Longer ones first: "公斤" before "斤".
-constexpr auto kSigns = std::to_array<Name>({
-    {"%", kPercent},       {"％", kPercent},      {"公斤", kKilogram},
-    {"千克", kKilogram},   {"公里", kKilometre},  {"千米", kKilometre},
-    {"厘米", kCentimetre}, {"毫米", kMillimetre}, {"英里", kMile},
-    {"英尺", kFoot},       {"英寸", kInch},       {"毫升", kMillilitre},
-    {"加仑", kGallon},     {"分钟", kMinute},     {"小时", kHour},
-    {"星期", kWeek},       {"个月", kMonth},      {"百万", kMillion},
-    {"十亿", kBillion},    {"欧元", kEuro},       {"美元", kDollar},
-    {"斤", kJin},          {"吨", kTon},          {"磅", kPound},
-    {"克", kGram},         {"米", kMetre},        {"升", kLitre},
-    {"秒", kSecond},       {"天", kDay},          {"周", kWeek},
-    {"千", kThousand},     {"万", kTenThousand},  {"亿", kHundredMillion},
-    {"元", kYuan},
-});
-
-int unit_of(string_view word) {
-  const std::string lower = ascii_lower(std::string(word));
-  const auto found =
-      std::find_if(kUnits.begin(), kUnits.end(), [&](const Name& name) { return name.text == lower; });
-  return found == kUnits.end() ? 0 : found->counts;
-}
+// What a number counts: a month, 1 to 12, or
+constexpr int kUnits = 100;   // and the unit
+constexpr int kCodes = 1000;  // and the letter of a code
 
 string_view word_at(string_view text, size_t begin) {
   size_t end = begin;
@@ -233,8 +86,6 @@ class Scan {
     // "2021年5月"
     if (rest.starts_with("年")) return add(number, chinese_month_at(text_, end + string_view("年").size()));
     const size_t next = skip_blanks(text_, end, " -");
-    for (const Name& sign : kSigns)
-      if (text_.substr(next).starts_with(sign.text)) return add(number, sign.counts);
     string_view word = word_at(text_, next);
     // "12th of March"
     if (next == end && (word == "st" || word == "nd" || word == "rd" || word == "th"))
@@ -242,13 +93,9 @@ class Scan {
     if (word == "of")
       word = word_at(text_, skip_blanks(text_, static_cast<size_t>(word.end() - text_.begin()), " "));
     if (const int month = named_month(word)) return add(number, month);
-    const std::string lower = ascii_lower(std::string(word));
-    const string_view tail = text_.substr(std::min(text_.size(), next + word.size()));
-    if (lower == "per" && tail.starts_with(" cent")) return add(number, kPercent);
-    if ((lower == "a" || lower == "p") && tail.starts_with(".m"))
-      return add(number, lower == "a" ? kBeforeNoon : kAfterNoon);
-    const bool capital_letter = word.size() == 1 && is_ascii_upper(word.front());  // "30 M", "5G"
-    if (!capital_letter) add(number, unit_of(word));
+    if (word.size() == 1 && is_ascii_upper(word.front())) return;  // "30 M", "5G"
+    const Unit unit = unit_at(text_.substr(next)).unit;
+    if (unit != Unit::kUnknown) add(number, kUnits + static_cast<int>(unit));
   }
 
   void before(const std::string& number, size_t begin) {

@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
+
+#include "base/cancel.h"
 
 namespace lectern {
 
@@ -20,5 +23,14 @@ struct Progress {
 
 // Called from the thread that does the work, at most a few dozen times a second.
 using ProgressFn = std::function<void(const Progress&)>;
+
+// Calls `progress`, which may be empty, and throws Error(kCancelled) when `cancel` is: for work that takes no
+// token and ends with what its caller throws.
+inline ProgressFn cancellable(ProgressFn progress, CancelToken cancel) {
+  return [progress = std::move(progress), cancel = std::move(cancel)](const Progress& done) {
+    cancel.throw_if_cancelled();
+    if (progress) progress(done);
+  };
+}
 
 }  // namespace lectern

@@ -85,6 +85,7 @@ class Engine {
     std::filesystem::path sparse_config;
   };
 
+  // What `progress` throws ends the loading, and is thrown.
   static std::unique_ptr<Engine> load(const std::filesystem::path& model, const Options& options,
                                       const ProgressFn& progress = {});
   static std::unique_ptr<Engine> load(std::shared_ptr<const ModelFile> model, const Options& options,

@@ -19,7 +19,6 @@
 #include "engine/shared_prefix.h"
 #include "engine/tokenizer.h"
 #include "kernels/cpu/machine_limits.h"
-#include "models/registry.h"
 
 namespace lectern::cli {
 namespace {
@@ -203,8 +202,7 @@ std::string with_digits(double value, int digits) {
 
 int bench_engine(Program& program, const BenchOptions& options) {
   Output& out = program.output();
-  const auto model = ModelFile::open(resolve_model(model_name(program)), context_extension(program),
-                                     program.options.sparse_config);
+  const auto model = open_model_file(program);
   const Qwen2Config& config = model->config();
   if (options.prefill + options.decode > config.context_tokens()) {
     throw Error(ErrorCode::kInvalidArgument, "--prefill and --decode together are more than the " +

@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "engine/tokenizer.h"
-#include "models/registry.h"
 
 namespace lectern::cli {
 namespace {
@@ -116,8 +115,7 @@ int eval_devices(Program& program, const DevicesOptions& options) {
   Output& out = program.output();
   constexpr uint64_t kMaxBytes = uint64_t{64} << 20;
   const std::string text = read_file(options.text, kMaxBytes);
-  const auto model = ModelFile::open(resolve_model(model_name(program)), context_extension(program),
-                                     sparse_config(program, model_name(program)));
+  const auto model = open_model_file(program);
   const int n = options.prompt + options.decode;
   const std::vector<int32_t> ids = Tokenizer(model->vocabulary(), model->path().string()).encode(text);
   if (ids.size() < static_cast<size_t>(n))

@@ -11,7 +11,6 @@
 #include "base/files.h"
 #include "engine/e4m3_simulation.h"
 #include "engine/engine.h"
-#include "models/registry.h"
 
 namespace lectern::cli {
 namespace {
@@ -32,8 +31,7 @@ std::unique_ptr<Engine> load_engine(Program& program, const PerplexityOptions& o
   if (program.options.device.starts_with("cuda"))
     throw Error(ErrorCode::kInvalidArgument,
                 "--simulate-weights computes on the CPU; leave out --device cuda");
-  const auto model = ModelFile::open(resolve_model(model_name(program)), context_extension(program),
-                                     sparse_config(program, model_name(program)));
+  const auto model = open_model_file(program);
   auto backend = make_e4m3_simulation(model, kSimulations.at(options.simulate),
                                       backend_options(program, options.window), program.output().progress());
   program.output().end_progress();

@@ -70,6 +70,7 @@ class RulerEvaluation {
   }
 
   int run() {
+    check_lengths();
     measure();
     print();
     return measurement_.end();
@@ -144,14 +145,25 @@ class RulerEvaluation {
 
   double work_of(int n_tokens) const { return whole_ ? reading_work(costs_, n_tokens) : n_tokens; }
 
-  Cell ask(const std::string& task, int n_tokens, uint32_t seed) {
-    const RulerSample sample = make_ruler_sample(
+  RulerSample sample_of(const std::string& task, int n_tokens, uint32_t seed) const {
+    return make_ruler_sample(
         task, n_tokens, seed,
         [&](const RulerSample& s) {
           const ChatMessage message[] = {{.role = Role::kUser, .content = s.prompt()}};
           return static_cast<int>(engine_->chat_template().render(message, s.reply_prefix).size());
         },
         data_);
+  }
+
+  // That a task needs more tokens, or has no text for so many, is better known before the first is asked.
+  void check_lengths() const {
+    for (const std::string& task : tasks_)
+      for (const int n_tokens : {*lengths_.begin(), *lengths_.rbegin()})
+        sample_of(task, n_tokens, options_.seed);
+  }
+
+  Cell ask(const std::string& task, int n_tokens, uint32_t seed) {
+    const RulerSample sample = sample_of(task, n_tokens, seed);
     const Stopwatch time;
     const TextReply reply = whole_ ? read_whole(*engine_, sample.prompt(), sample.reply_prefix,
                                                 sample.max_new_tokens, program_.cancel)

@@ -7,11 +7,17 @@
 namespace lectern::cli {
 namespace {
 
+// --sparse-config is for the model that --model names: others have other heads.
+std::shared_ptr<const ModelFile> open_file(const Program& program, const std::string& model) {
+  return ModelFile::open(resolve_model(model), context_extension(program),
+                         model == model_name(program) ? program.options.sparse_config : "");
+}
+
 std::unique_ptr<Engine> load(Program& program, std::shared_ptr<const ModelFile> model,
                              Engine::Options options) {
   options.device = device(program);
   Output& out = program.output();
-  auto engine = Engine::load(std::move(model), options, out.progress());
+  auto engine = Engine::load(std::move(model), options, cancellable(out.progress(), program.cancel));
   out.end_progress();
   return engine;
 }
@@ -49,8 +55,8 @@ ContextExtension context_extension(const Program& program) {
   return program.options.extend == "dca" ? ContextExtension::kDualChunk : ContextExtension::kNone;
 }
 
-std::string sparse_config(const Program& program, const std::string& model) {
-  return model == model_name(program) ? program.options.sparse_config : "";
+std::shared_ptr<const ModelFile> open_model_file(const Program& program) {
+  return open_file(program, model_name(program));
 }
 
 std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens) {
@@ -58,10 +64,7 @@ std::unique_ptr<Engine> load_model(Program& program, int64_t kv_tokens) {
 }
 
 std::unique_ptr<Engine> load_engine(Program& program, const std::string& model, int64_t kv_tokens) {
-  return load(
-      program,
-      ModelFile::open(resolve_model(model), context_extension(program), sparse_config(program, model)),
-      {.backend = backend_options(program, kv_tokens)});
+  return load(program, open_file(program, model), {.backend = backend_options(program, kv_tokens)});
 }
 
 std::unique_ptr<Engine> load_planned(Program& program, const ReadingPlan& plan) {

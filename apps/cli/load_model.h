@@ -24,8 +24,9 @@ BackendOptions backend_options(const Program& program, int64_t kv_tokens);
 Device device(const Program& program);
 // What --extend asks of the model.
 ContextExtension context_extension(const Program& program);
-// --sparse-config, for the model that --model names: others have other heads.
-std::string sparse_config(const Program& program, const std::string& model);
+// The file of --model as --extend and --sparse-config make it. Throws Error that says how to get the model,
+// or what is wrong with its file.
+std::shared_ptr<const ModelFile> open_model_file(const Program& program);
 
 // With progress. `kv_tokens`: positions of the KV cache; 0: the model's context, as far as memory allows.
 // Throws Error that says how to get the model, or what is wrong with its file.

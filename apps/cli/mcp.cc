@@ -2,12 +2,11 @@
 #include <unistd.h>
 
 #include "apps/cli/command.h"
-#include "apps/cli/load_model.h"
 #include "apps/cli/number_options.h"
+#include "apps/cli/serving.h"
 #include "apps/mcp/stdio.h"
 #include "apps/server/mcp_tools.h"
 #include "base/error.h"
-#include "models/registry.h"
 
 namespace lectern::cli {
 namespace {
@@ -21,25 +20,14 @@ struct Options {
 // Says on stderr what is served: stdout belongs to the protocol.
 void say_what_is_served(Program& program, const server::Service& service) {
   Output& out = program.output();
-  for (const std::string& why : service.skipped()) out.warning(printable(why));
-  try {
-    resolve_model(model_name(program));
-  } catch (const Error& error) {
-    out.warning(std::string(error.what()) + "; only the tool ask needs it");
-  }
+  warn_of_what_is_missing(program, service, "only the tool ask needs it");
   if (service.collections().empty()) out.note("no folder is served; name one: lectern mcp FOLDER");
   out.note("serving " + plural(static_cast<int64_t>(service.collections().size()), "collection") +
            " to an MCP client on stdin and stdout; it ends with the input");
 }
 
 int mcp(Program& program, const Options& options) {
-  server::Service service(options.folders,
-                          {.default_model = model_name(program),
-                           .helper_model = helper_name(program),
-                           .backend = backend_options(program, 0),
-                           .extension = context_extension(program),
-                           .device = device(program),
-                           .idle_seconds = options.idle_minutes * 60},
+  server::Service service(options.folders, served_models(program, options.idle_minutes),
                           server::Service::Uploads::kNone);
   say_what_is_served(program, service);
   if (!options.no_index) {

@@ -84,9 +84,7 @@ int extended_context(const Program& program, const ModelFile& model) {
 
 ReadingPlan plan_reading(Program& program, DocumentSource& documents, const std::string& question,
                          int answer_tokens) {
-  ReadingPlan plan{.model = ModelFile::open(resolve_model(model_name(program)), context_extension(program),
-                                            sparse_config(program, model_name(program))),
-                   .context = {}};
+  ReadingPlan plan{.model = open_model_file(program), .context = {}};
   const Tokenizer tokenizer(plan.model->vocabulary(), plan.model->path().string());
   const std::vector<int64_t> ids = documents_meant(documents, question);
   const std::string text = render_passages(whole_text(documents, ids, program.cancel).passages);

@@ -2,12 +2,11 @@
 #include <mutex>
 
 #include "apps/cli/command.h"
-#include "apps/cli/load_model.h"
 #include "apps/cli/number_options.h"
+#include "apps/cli/serving.h"
 #include "apps/server/server.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "models/registry.h"
 
 namespace lectern::cli {
 namespace {
@@ -42,13 +41,7 @@ int serve(Program& program, const Options& options) {
   server::ServerOptions server_options{.folders = options.folders,
                                        .listening = {options.host, options.port, options.unix_path},
                                        .api_key = read_key(options.key_file),
-                                       .models = {.default_model = model_name(program),
-                                                  .helper_model = helper_name(program),
-                                                  .backend = backend_options(program, 0),
-                                                  .extension = context_extension(program),
-                                                  .device = device(program),
-                                                  .sparse_config = program.options.sparse_config,
-                                                  .idle_seconds = options.idle_minutes * 60},
+                                       .models = served_models(program, options.idle_minutes),
                                        .limits = {},
                                        .version = LECTERN_VERSION,
                                        .index_at_start = !options.no_index,
@@ -62,12 +55,7 @@ int serve(Program& program, const Options& options) {
     };
   }
   server::Server server(std::move(server_options));
-  for (const std::string& why : server.service().skipped()) out.warning(printable(why));
-  try {
-    resolve_model(model_name(program));
-  } catch (const Error& error) {
-    out.warning(std::string(error.what()) + "; searches need no model");
-  }
+  warn_of_what_is_missing(program, server.service(), "searches need no model");
   if (server.service().collections().empty()) out.note("no folder is served; name one: lectern serve FOLDER");
   if (out.json()) {
     Json result = json_result("serve");

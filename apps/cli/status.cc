@@ -200,6 +200,8 @@ int remove(Program& program, const RemoveOptions& options) {
         options.paths.empty()
             ? "the files themselves stay"
             : "the files themselves stay; to leave them out of the next index, too, name them in .ignore");
+    if (kv_store_use(kept_folder()).files > 0)
+      out.note("so does what documents that were read whole left on disk: lectern rm --kept deletes it");
   }
   return n > 0 || options.paths.empty() ? kExitFound : kExitNothing;
 }

@@ -174,7 +174,7 @@ ModelHost::Slot* ModelHost::take(const std::string& id, const std::string& path,
                                       .extension = options_.extension,
                                       .device = options_.device,
                                       .sparse_config = id == default_id_ ? options_.sparse_config : ""},
-                                     progress);
+                                     cancellable(progress, cancel));
   slot->loaded.model = std::make_unique<SharedLanguageModel>(*slot->loaded.engine, id);
   slot->last_used = std::chrono::steady_clock::now();
   {

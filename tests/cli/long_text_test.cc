@@ -155,10 +155,11 @@ TEST_CASE("long texts that cannot be measured are one error with the remedy") {
                         Case{{"ruler", "--tasks", "qa"}, "give --data"},
                         Case{{"ruler", "--tasks", "vt", "--level", "2"}, "--level whole"},
                         Case{{"ruler", "--tasks", "niah"}, "niah"},
-                        Case{{"ruler", "--tasks", "cwe", "--tokens", "1000"}, "cwe needs "}}) {
+                        Case{{"ruler", "--tasks", "vt,cwe", "--tokens", "1000"}, "cwe needs "}}) {
     const SubprocessResult result = world.eval(c.arguments);
     INFO(c.said);
     CHECK(result.exit_code == 2);
+    CHECK(result.out.empty());  // nothing was asked before it was known
     CHECK(is_one_error(result.err));
     CHECK_THAT(result.err, Catch::Contains(c.said));
   }

@@ -62,6 +62,16 @@ TEST_CASE("a GGUF file cut off anywhere is one error that names the place and th
   CHECK_THAT(models.error_with(models.gguf("")), Catch::Contains("is empty"));
 }
 
+TEST_CASE("a server says at its start that the model it is to use is broken") {
+  const Models models;
+  const fs::path cut = models.gguf(tiny_gguf().substr(0, 100));
+  const SubprocessResult served =
+      models.run_shell("$LECTERN mcp \"$DOCUMENTS\" --model '" + cut.string() + "' < /dev/null");
+  CHECK(served.exit_code == 0);  // searches need no model
+  CHECK_THAT(served.err, Catch::Contains("warning: ") && Catch::Contains("model.gguf: ") &&
+                             Catch::Contains("only the tool ask needs it"));
+}
+
 TEST_CASE("a file that is no model for Lectern is one error that says what it is") {
   const Models models;
   const std::string whole = tiny_gguf();

@@ -104,10 +104,12 @@ TEST_CASE("a document that was read whole is asked again without reading it") {
     CHECK(mills.n_kept() == 2);
   }
   SECTION("what is kept can be deleted") {
+    CHECK_THAT(mills.run({"rm", mills.documents().string(), "--dry-run"}).err, Catch::Contains("rm --kept"));
     CHECK(World::json(mills.run({"rm", "--kept", "--dry-run", "--json"}))["texts"] == 1);
     CHECK(mills.n_kept() == 1);
     CHECK(mills.run({"rm", "--kept"}).exit_code == 0);
     CHECK(mills.n_kept() == 0);
+    CHECK_THAT(mills.run({"rm", mills.documents().string()}).err, !Catch::Contains("rm --kept"));
     CHECK(n_read(mills.ask("When was mill 3 built?")) > 1500);
   }
 }

@@ -25,6 +25,7 @@ TEST_CASE("a value of another kind is no answer") {
   CHECK_FALSE(may("How heavy is the bell?", "The bell is 1.2 m wide."));
   CHECK(may("How heavy is the bell?", "The bell weighs 1,240 kilograms and is 1.2 m wide."));
   CHECK_FALSE(may("How much does the ferry cost?", "The ferry goes 12 miles."));
+  CHECK_FALSE(may("How deep is the pond?", "The pond holds 3 thousand litres."));
   CHECK_FALSE(may("When does the bakery open?", "The bakery sells a loaf for £4.20."));
   CHECK_FALSE(may("渡船的票多少钱？", "渡船走十二公里。"));
   CHECK(may("渡船的票多少钱？", "渡船的票三元。"));
