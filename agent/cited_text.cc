@@ -200,6 +200,11 @@ CitedText::Echo CitedText::drop_echo(bool final) {
   if (begins_claim) {
     if (const Echo pointer = drop(FrameEcho::pointer(raw_, final)); pointer != Echo::kNone) return pointer;
   }
+  if (blanks_.find(',') != std::string::npos) {
+    const Echo aside = drop(FrameEcho::aside(raw_, final));
+    if (aside == Echo::kDropped) blanks_.clear();
+    if (aside != Echo::kNone) return aside;
+  }
   const bool begins_word =
       begins_claim || !blanks_.empty() || !is_word_character(static_cast<uint8_t>(text_.back()));
   return begins_word ? drop(echo_.breadcrumb(raw_, final)) : Echo::kNone;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/text_terms.h"
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 namespace lectern {
@@ -25,6 +26,13 @@ constexpr std::array<std::string_view, 6> kDenials = {" not ", "n't", " no ", "�
 constexpr std::u32string_view kFrameCharacters =
     U"此该这一以上信息答案在是见于可以中里找到提及述来源自段落文档编号第的0123456789[]，, ";
 
+constexpr std::array<std::string_view, 11> kAsides = {
+    "as stated in", "as mentioned in", "as described in", "as noted in", "as indicated in", "as shown in",
+    "as given in",  "as provided in",  "as found in",     "as per",      "according to"};
+constexpr std::array<std::string_view, 9> kPlaces = {
+    "",          " passage",      " passages",  " the passage",  " the passages",
+    " document", " the document", " documents", " the documents"};
+
 bool only_of(std::string_view text, std::u32string_view characters) {
   for (size_t i = 0; i < text.size(); i += utf8::decode(text, i).length)
     if (characters.find(utf8::decode(text, i).code_point) == std::u32string_view::npos) return false;
@@ -40,6 +48,13 @@ bool only_points(std::string_view sentence) {
     return std::any_of(kKnown.begin(), kKnown.end(),
                        [&](const SupportTerm& known) { return known.text == term.text; });
   });
+}
+
+// Whether `text` is the end of a sentence, or begins with a marker; nullopt: unclear before more comes.
+std::optional<bool> ends_aside(std::string_view text, bool final) {
+  if (text.empty() || text == "." || text == "[") return final ? std::optional(text != "[") : std::nullopt;
+  if (text.front() == '[') return is_ascii_digit(text[1]);
+  return text.front() == '\n' || (text.front() == '.' && ends_sentence(text, 0));
 }
 
 }  // namespace
@@ -67,6 +82,23 @@ std::optional<size_t> FrameEcho::breadcrumb(std::string_view text, bool final) c
   for (const std::string& crumb : crumbs_) {
     if (text.starts_with(crumb)) return crumb.size();
     if (!final && crumb.starts_with(text)) return std::nullopt;
+  }
+  return 0;
+}
+
+std::optional<size_t> FrameEcho::aside(std::string_view text, bool final) {
+  for (const std::string_view opening : kAsides) {
+    for (const std::string_view place : kPlaces) {
+      const std::string phrase = std::string(opening).append(place);
+      if (!final && phrase.starts_with(text)) return std::nullopt;
+      if (!text.starts_with(phrase)) continue;
+      size_t end = phrase.size();
+      // The number of a passage, as the model was shown it, is none of a citation.
+      while (end < text.size() && (text[end] == ' ' || (!place.empty() && is_ascii_digit(text[end])))) ++end;
+      const std::optional<bool> ends = ends_aside(text.substr(end), final);
+      if (!ends) return std::nullopt;
+      if (*ends) return end;
+    }
   }
   return 0;
 }

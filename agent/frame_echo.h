@@ -1,6 +1,6 @@
 // What a small model copies from the frame around the passages in place of saying something: the breadcrumb
-// of a passage's label ("Manual > Safety > ") and sentences that only point ("This information is found in
-// passage [1]."). Const after construction.
+// of a passage's label ("Manual > Safety > "), and sentences and asides that only point ("This information is
+// found in passage [1].", ", as stated in passage [1]"). Const after construction.
 #pragma once
 
 #include <optional>
@@ -21,6 +21,9 @@ class FrameEcho {
   std::optional<size_t> breadcrumb(std::string_view text, bool final) const;
   // The same; `text` begins a sentence.
   static std::optional<size_t> pointer(std::string_view text, bool final);
+  // The same; `text` follows a comma. Of an aside that ends its sentence, or goes before a marker, which is
+  // not counted.
+  static std::optional<size_t> aside(std::string_view text, bool final);
 
  private:
   std::vector<std::string> crumbs_;  // "Manual > ", longest first

@@ -94,6 +94,18 @@ TEST_CASE("what is copied from the frame around the passages goes") {
         "The information plate of the boiler is from Leeds [1].");
 }
 
+TEST_CASE("asides that only point to a passage leave the marker") {
+  CHECK(cite("Captain Tolliver sailed the ferry, as stated in passage [2].").text ==
+        "Captain Tolliver sailed the ferry [1].");
+  CHECK(cite("Unicorns dance at noon, as stated in [1].").text == "Unicorns dance at noon.");
+  CHECK(cite("The boiler came from Leeds, according to passage 1.").text ==
+        "The boiler came from Leeds [1].");
+  CHECK(cite("- Leeds, as stated in the passage\n- Ada Quill, 1874").text ==
+        "- Leeds [1]\n- Ada Quill, 1874 [2]");
+  CHECK(cite("Captain Tolliver sailed, according to Leeds [1].").text ==
+        "Captain Tolliver sailed, according to Leeds [1].");
+}
+
 TEST_CASE("no comma is left before a marker or at the end") {
   CHECK(cite("Ada Quill built the pump house in 1874, [1].").text ==
         "Ada Quill built the pump house in 1874 [1].");
