@@ -200,7 +200,7 @@ CitedText::Echo CitedText::drop_echo(bool final) {
   if (begins_claim) {
     if (const Echo pointer = drop(FrameEcho::pointer(raw_, final)); pointer != Echo::kNone) return pointer;
   }
-  if (blanks_.find(',') != std::string::npos) {
+  if (!begins_claim && blanks_.find(',') != std::string::npos && blanks_.find('\n') == std::string::npos) {
     const Echo aside = drop(FrameEcho::aside(raw_, final));
     if (aside == Echo::kDropped) blanks_.clear();
     if (aside != Echo::kNone) return aside;

@@ -50,11 +50,21 @@ bool only_points(std::string_view sentence) {
   });
 }
 
-// Whether `text` is the end of a sentence, or begins with a marker; nullopt: unclear before more comes.
-std::optional<bool> ends_aside(std::string_view text, bool final) {
-  if (text.empty() || text == "." || text == "[") return final ? std::optional(text != "[") : std::nullopt;
-  if (text.front() == '[') return is_ascii_digit(text[1]);
-  return text.front() == '\n' || (text.front() == '.' && ends_sentence(text, 0));
+// Whether `text` ends a sentence, one marker before its end included; nullopt: unclear before more comes.
+// `line_ends`: a line break is an end, too.
+std::optional<bool> ends_aside(std::string_view text, bool line_ends, bool final) {
+  constexpr size_t kMaxDigits = 3;
+  const std::optional<bool> open = final ? std::optional(false) : std::nullopt;
+  if (text.starts_with('[')) {
+    size_t end = 1;
+    while (end < text.size() && is_ascii_digit(text[end])) ++end;
+    if (end == text.size()) return open;
+    if (text[end] != ']' || end == 1 || end > 1 + kMaxDigits) return false;
+    text.remove_prefix(end + 1);
+    line_ends = true;
+  }
+  if (text.empty() || text == ".") return final ? std::optional(true) : std::nullopt;
+  return (text.front() == '\n' && line_ends) || (text.front() == '.' && ends_sentence(text, 0));
 }
 
 }  // namespace
@@ -93,9 +103,11 @@ std::optional<size_t> FrameEcho::aside(std::string_view text, bool final) {
       if (!final && phrase.starts_with(text)) return std::nullopt;
       if (!text.starts_with(phrase)) continue;
       size_t end = phrase.size();
-      // The number of a passage, as the model was shown it, is none of a citation.
-      while (end < text.size() && (text[end] == ' ' || (!place.empty() && is_ascii_digit(text[end])))) ++end;
-      const std::optional<bool> ends = ends_aside(text.substr(end), final);
+      // The number of a passage, as the model was shown it, is none of a citation. Documents may have their
+      // own.
+      const bool numbered = place.find("passage") != std::string_view::npos;
+      while (end < text.size() && (text[end] == ' ' || (numbered && is_ascii_digit(text[end])))) ++end;
+      const std::optional<bool> ends = ends_aside(text.substr(end), !place.empty(), final);
       if (!ends) return std::nullopt;
       if (*ends) return end;
     }

@@ -21,8 +21,8 @@ class FrameEcho {
   std::optional<size_t> breadcrumb(std::string_view text, bool final) const;
   // The same; `text` begins a sentence.
   static std::optional<size_t> pointer(std::string_view text, bool final);
-  // The same; `text` follows a comma. Of an aside that ends its sentence, or goes before a marker, which is
-  // not counted.
+  // The same; `text` follows a comma. Of an aside that ends its sentence, without the marker that may come
+  // last.
   static std::optional<size_t> aside(std::string_view text, bool final);
 
  private:

@@ -94,7 +94,7 @@ class Scan {
       word = word_at(text_, skip_blanks(text_, static_cast<size_t>(word.end() - text_.begin()), " "));
     if (const int month = named_month(word)) return add(number, month);
     if (word.size() == 1 && is_ascii_upper(word.front())) return;  // "30 M", "5G"
-    const Unit unit = unit_at(text_.substr(next)).unit;
+    const Unit unit = unit_at(text_.substr(static_cast<size_t>(word.begin() - text_.begin()))).unit;
     if (unit != Unit::kUnknown) add(number, kUnits + static_cast<int>(unit));
   }
 

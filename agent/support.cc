@@ -203,14 +203,10 @@ bool SupportIndex::has_other_numbers(const Claim& claim, size_t i) const {
   };
   int n_new = 0, n_new_held = 0;
   for (const ClaimTerm& number : claim.terms) {
-    const bool known = number.id >= 0;
-    const bool held = known && holds(sentence.terms, number.id);
-    // A short number that the evidence writes in digits, too, is not written otherwise here.
-    if (!number.asked && (number.digits >= min_digits || (known && number.digits >= 2))) {
-      ++n_new;
-      n_new_held += held;
-    }
     if (number.digits < min_digits) continue;
+    const bool held = number.id >= 0 && holds(sentence.terms, number.id);
+    n_new += !number.asked;
+    n_new_held += !number.asked && held;
     if (number.asked && number.id >= 0 && before != nullptr && holds(before->terms, number.id)) continue;
     const bool replaced =
         !held && std::any_of(sentence.numbers.begin(), sentence.numbers.end(), [&](const Number& other) {

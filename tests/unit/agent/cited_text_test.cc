@@ -102,6 +102,12 @@ TEST_CASE("asides that only point to a passage leave the marker") {
         "The boiler came from Leeds [1].");
   CHECK(cite("- Leeds, as stated in the passage\n- Ada Quill, 1874").text ==
         "- Leeds [1]\n- Ada Quill, 1874 [2]");
+  CHECK(cite("The boiler, as stated in passage [1], came from Leeds.").text ==
+        "The boiler, as stated in passage [1], came from Leeds.");
+  CHECK(cite("The boiler came from Leeds, according to [1] and Ada Quill.").text ==
+        "The boiler came from Leeds, according to [1] and Ada Quill.");
+  CHECK(cite("Unicorns dance,\n\naccording to the document.\nLeeds.").text ==
+        "Unicorns dance,\n\naccording to the document.\nLeeds [1].");
   CHECK(cite("Captain Tolliver sailed, according to Leeds [1].").text ==
         "Captain Tolliver sailed, according to Leeds [1].");
 }
