@@ -18,10 +18,10 @@ constexpr Quantity kMeasured = kMoney | kMass | kLength | kVolume | kTemperature
 
 struct Asked {
   Quantity quantity = kNone;
-  AskedValue::Form form = AskedValue::Form::kNone;
+  Form form = Form::kNone;
 
   constexpr Asked(Quantity q) : quantity(q) {}
-  constexpr Asked(AskedValue::Form f) : form(f) {}
+  constexpr Asked(Form f) : form(f) {}
 };
 
 struct Wording {

@@ -98,11 +98,13 @@ std::optional<size_t> FrameEcho::breadcrumb(std::string_view text, bool final) c
 
 std::optional<size_t> FrameEcho::aside(std::string_view text, bool final) {
   for (const std::string_view opening : kAsides) {
+    if (!final && opening.starts_with(text)) return std::nullopt;
+    if (!text.starts_with(opening)) continue;
+    const std::string_view rest = text.substr(opening.size());
     for (const std::string_view place : kPlaces) {
-      const std::string phrase = std::string(opening).append(place);
-      if (!final && phrase.starts_with(text)) return std::nullopt;
-      if (!text.starts_with(phrase)) continue;
-      size_t end = phrase.size();
+      if (!final && place.starts_with(rest)) return std::nullopt;
+      if (!rest.starts_with(place)) continue;
+      size_t end = opening.size() + place.size();
       // The number of a passage, as the model was shown it, is none of a citation. Documents may have their
       // own.
       const bool numbered = place.find("passage") != std::string_view::npos;
