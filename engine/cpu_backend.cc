@@ -16,7 +16,7 @@ static_assert(kDualChunkMultiple % kKvPageTokens == 0, "key chunks of Dual Chunk
 
 // Raise it with every change after which a bundle or the forward pass rounds differently, be it in one bit:
 // KV that was kept before is then read again.
-constexpr int kNumericsVersion = 1;
+constexpr int kNumericsVersion = 2;
 
 BackendOptions completed(BackendOptions options, const ModelFile& model) {
   check_options(options);
@@ -27,7 +27,7 @@ BackendOptions completed(BackendOptions options, const ModelFile& model) {
   options.max_context_tokens = context_within(options, model.config());
   if (options.kv_tokens == 0) {
     // The cache may take a quarter of what memory the weights leave.
-    const auto types = kv_layer_types(model.weights(), options.kv_type);
+    const auto types = kv_layer_types(model.config(), options.kv_type);
     options.kv_tokens = affordable_kv_tokens(
         options.max_context_tokens, kv_bytes_per_token(model.config(), types), available_memory_bytes() / 4);
   }
@@ -43,9 +43,9 @@ CpuBackend::CpuBackend(std::shared_ptr<const ModelFile> model, const KernelTable
       config_(model->config()),
       pool_(options_.n_threads),
       ops_(kernels, pool_),
+      smoothing_(key_smoothing(*model, kv_layer_types(config_, options_.kv_type))),
       weights_(model, kernels, pool_, progress),
-      kv_(KvLayout(config_, kv_layer_types(model->weights(), options_.kv_type)),
-          kv_pages_for(options_.kv_tokens)),
+      kv_(KvLayout(config_, kv_layer_types(config_, options_.kv_type)), kv_pages_for(options_.kv_tokens)),
       rope_(config_),
       attention_scratch_bytes_(
           (kernels.attention_scratch_bytes(config_.group_size(), config_.head_dim, kKvPageTokens) + 63) / 64 *
@@ -141,7 +141,7 @@ void CpuBackend::layer(int index, Rows& rows) {
                                 {&w.k_proj, x[1], rows.n, k, kv_size, w.source->k_bias.data()},
                                 {&w.v_proj, x[2], rows.n, v, kv_size, w.source->v_bias.data()}};
   ops_.matmul(qkv_jobs);
-  rotate_queries(rows, q, queries);
+  rotate_queries(index, rows, q, queries);
   store_kv(index, rows, k, v);
   if (index == config_.num_hidden_layers - 1) keep_wanted(rows, queries);
   if (rows.n == 0) return;
@@ -181,13 +181,20 @@ void store_head(const KernelTable& kernels, const float* x, int head_dim, KvType
   }
 }
 
+// x[scales.size()]; nothing where there are no scales.
+void scale_channels(const Vector& scales, float* x) {
+  for (size_t i = 0; i < scales.size(); ++i) x[i] *= scales[i];
+}
+
 }  // namespace
 
-// q, which may be one of the results, as each kind of keys meets it.
-void CpuBackend::rotate_queries(const Rows& rows, const float* q, const Queries& queries) {
+// q, which may be one of the results, as each kind of keys meets it. Scales q in place.
+void CpuBackend::rotate_queries(int index, const Rows& rows, float* q, const Queries& queries) {
+  const Vector& scales = smoothing_[static_cast<size_t>(index)].q;
   const auto d = static_cast<size_t>(config_.head_dim), q_size = static_cast<size_t>(config_.q_size());
   ops_.for_rows(rows.n, [&](int begin, int end) {
     for (auto row = static_cast<size_t>(begin); row < static_cast<size_t>(end); ++row) {
+      scale_channels(scales, q + row * q_size);
       for (int kind = kKeyChunks - 1; kind >= 0; --kind) {  // q itself last
         if (queries.of[kind] == nullptr) continue;
         float* rotated = queries.of[kind] + row * q_size;
@@ -199,7 +206,7 @@ void CpuBackend::rotate_queries(const Rows& rows, const float* q, const Queries&
   });
 }
 
-// Rotates k in place and writes k and v into the pages.
+// Scales and rotates k in place and writes k and v into the pages.
 void CpuBackend::store_kv(int index, const Rows& rows, float* k, const float* v) {
   const KernelTable& kernels = ops_.kernels();
   const auto d = static_cast<size_t>(config_.head_dim), kv_size = static_cast<size_t>(config_.kv_size());
@@ -208,6 +215,7 @@ void CpuBackend::store_kv(int index, const Rows& rows, float* k, const float* v)
       for (int i = begin; i < end; ++i) {
         const auto row = static_cast<size_t>(part.row + i);
         const int position = part.first_position + i;
+        scale_channels(smoothing_[static_cast<size_t>(index)].k, k + row * kv_size);
         kernels.rope(k + row * kv_size, rows.key_rotation + row * d, config_.num_key_value_heads,
                      config_.head_dim);
         const KvPageId page = part.sequence->pages[static_cast<size_t>(position / kKvPageTokens)];

@@ -11,6 +11,7 @@
 #include "engine/cpu_kv.h"
 #include "engine/cpu_ops.h"
 #include "engine/cpu_weights.h"
+#include "engine/key_smoothing.h"
 #include "engine/rope.h"
 #include "engine/scratch_arena.h"
 #include "engine/vertical_slash.h"
@@ -84,7 +85,7 @@ class CpuBackend final : public Backend {
 
   Rows embed(const BatchPiece& piece);
   void layer(int index, Rows& rows);
-  void rotate_queries(const Rows& rows, const float* q, const Queries& queries);
+  void rotate_queries(int index, const Rows& rows, float* q, const Queries& queries);
   void store_kv(int index, const Rows& rows, float* k, const float* v);
   void attend(int index, const Rows& rows, const Queries& queries, float* out);
   std::vector<HeadTasks> attention_tasks(int index, const Rows& rows, const Queries& queries, float* out);
@@ -110,6 +111,7 @@ class CpuBackend final : public Backend {
   const Qwen2Config config_;
   ThreadPool pool_;
   CpuOps ops_;
+  const std::vector<KeySmoothing> smoothing_;  // by layer
   CpuWeights weights_;
   CpuKv kv_;
   Rope rope_;

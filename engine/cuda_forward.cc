@@ -14,7 +14,7 @@ namespace {
 
 // Raise it with every change after which the pass rounds differently: KV that was kept before is then read
 // again.
-constexpr int kNumericsVersion = 1;
+constexpr int kNumericsVersion = 2;
 
 constexpr size_t kLeastPrefillChunk = 256, kMostPrefillChunk = 8192;
 // Larger batches than this are worth their launches.
@@ -72,8 +72,9 @@ CudaBackend::CudaBackend(std::shared_ptr<const ModelFile> model, int device, con
       options_(options),
       config_(model->config()),
       matmul_(stream_),
-      weights_(supported(model), stream_, progress),
-      layout_(config_, kv_layer_types(model->weights(), options.kv_type)),
+      weights_(supported(model), key_smoothing(*model, kv_layer_types(config_, options.kv_type)), stream_,
+               progress),
+      layout_(config_, kv_layer_types(config_, options.kv_type)),
       rope_(config_) {
   cudaDeviceProp properties;
   check_cuda(cudaGetDeviceProperties(&properties, device), "say what it is");
@@ -336,6 +337,8 @@ void CudaBackend::layer(int index, Piece& piece) {
                            .q_bias = w.q_bias,
                            .k_bias = w.k_bias,
                            .v_bias = w.v_bias,
+                           .q_scale = w.q_scale,
+                           .k_scale = w.k_scale,
                            .n = piece.n,
                            .n_heads = config_.num_attention_heads,
                            .rotations = {.key = rotations_.data(), .query = {}},

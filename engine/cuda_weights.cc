@@ -61,8 +61,8 @@ struct VectorJob {
 
 }  // namespace
 
-CudaWeights::CudaWeights(std::shared_ptr<const ModelFile> model, cudaStream_t stream,
-                         const ProgressFn& progress)
+CudaWeights::CudaWeights(std::shared_ptr<const ModelFile> model, const std::vector<KeySmoothing>& smoothing,
+                         cudaStream_t stream, const ProgressFn& progress)
     : model_(std::move(model)) {
   const Weights& weights = model_->weights();
   const Qwen2Config& config = model_->config();
@@ -79,6 +79,8 @@ CudaWeights::CudaWeights(std::shared_ptr<const ModelFile> model, cudaStream_t st
                                     {&source.q_bias, &target.q_bias},
                                     {&source.k_bias, &target.k_bias},
                                     {&source.v_bias, &target.v_bias},
+                                    {&smoothing[l].q, &target.q_scale},
+                                    {&smoothing[l].k, &target.k_scale},
                                     {&source.post_attention_layernorm, &target.post_attention_layernorm},
                                     {&source.moe.shared_expert_gate, &target.shared_expert_gate}})
       if (!vector.source->empty()) vectors.push_back(vector);

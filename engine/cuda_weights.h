@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "engine/cuda_matmul.h"
 #include "engine/cuda_memory.h"
+#include "engine/key_smoothing.h"
 #include "engine/model_file.h"
 
 namespace lectern {
@@ -19,6 +20,7 @@ struct CudaMlp {
 struct CudaLayer {
   const float *input_layernorm = nullptr, *post_attention_layernorm = nullptr;
   const float *q_bias = nullptr, *k_bias = nullptr, *v_bias = nullptr;
+  const float *q_scale = nullptr, *k_scale = nullptr;  // KeySmoothing
   CudaMatrix q_proj, k_proj, v_proj, o_proj;
   CudaMlp mlp;        // dense layers
   CudaMatrix router;  // the rest: kQwen2Moe
@@ -32,7 +34,8 @@ class CudaWeights {
   // Copies the weights to the current device, through pinned memory, while the next piece is read from the
   // file; progress counts bytes of the file. Throws Error: kResourceExhausted where the device has too little
   // memory, kCorrupt where a tensor has not the shape that the config gives it.
-  CudaWeights(std::shared_ptr<const ModelFile> model, cudaStream_t stream, const ProgressFn& progress);
+  CudaWeights(std::shared_ptr<const ModelFile> model, const std::vector<KeySmoothing>& smoothing,
+              cudaStream_t stream, const ProgressFn& progress);
 
   // Keeps all quantised matrices in bfloat16 too when that takes at most `bytes`; otherwise they are expanded
   // when they are used.

@@ -98,7 +98,7 @@ Device choose_device(const Device& asked, const CudaPresence& cuda, uint64_t wan
 }
 
 uint64_t device_bytes(const ModelFile& model, const BackendOptions& options) {
-  const auto types = kv_layer_types(model.weights(), options.kv_type);
+  const auto types = kv_layer_types(model.config(), options.kv_type);
   const int64_t kv_tokens =
       options.kv_tokens > 0 ? options.kv_tokens : std::min(model.config().context_tokens(), kLeastKvTokens);
   return model.file_bytes() + static_cast<uint64_t>(kv_tokens * kv_bytes_per_token(model.config(), types)) +

@@ -1,17 +1,10 @@
 #include "engine/kv_layout.h"
 
-#include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <numeric>
 #include <utility>
 
 namespace lectern {
 namespace {
-
-// Times the median of the layers. Of Qwen2.5-Coder-0.5B the layers 0, 1, 2, 4 and 8 are beyond (4 to 33 times
-// the median), of the 1.5B 0, 1, 7 and 15 (6 to 103 times); all others, the last ones too, stay below 3.
-constexpr double kGiantBias = 4.0;
 
 // Of one position of one KV head.
 size_t token_bytes(KvType type, int head_dim) {
@@ -21,20 +14,9 @@ size_t token_bytes(KvType type, int head_dim) {
 
 }  // namespace
 
-std::vector<KvLayerTypes> kv_layer_types(const Weights& weights, KvType type) {
-  std::vector<double> norms;  // of the layers' key biases
-  for (const LayerWeights& layer : weights.layers) {
-    const Vector& bias = layer.k_bias;
-    norms.push_back(std::sqrt(std::inner_product(bias.begin(), bias.end(), bias.begin(), 0.0)));
-  }
-  std::vector<double> sorted = norms;
-  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
-  std::nth_element(sorted.begin(), middle, sorted.end());
-  std::vector<KvLayerTypes> types(norms.size(), {type, type});
-  for (size_t i = 0; i < types.size(); ++i) {
-    const bool outer = i == 0 || i + 1 == types.size();
-    if (outer || norms[i] > kGiantBias * *middle) types[i].k = KvType::kF16;
-  }
+std::vector<KvLayerTypes> kv_layer_types(const Qwen2Config& config, KvType type) {
+  std::vector<KvLayerTypes> types(static_cast<size_t>(config.num_hidden_layers), {type, type});
+  types.front().k = types.back().k = KvType::kF16;
   return types;
 }
 

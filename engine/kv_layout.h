@@ -8,15 +8,13 @@
 
 #include "engine/config.h"
 #include "engine/kv_cache.h"
-#include "engine/model.h"
 #include "kernels/common/types.h"
 
 namespace lectern {
 
-// How the layers' K and V are kept for a cache of `type`. In a cache of bytes some K stay halves: those of
-// the first and of the last layer, and of the layers whose key bias is giant, as Qwen2 has them in a few. It
-// leaves little of a byte to what tells keys apart.
-std::vector<KvLayerTypes> kv_layer_types(const Weights& weights, KvType type);
+// How the layers' K and V are kept for a cache of `type`. In a cache of bytes K of the first and of the last
+// layer stay halves: smoothing (key_smoothing.h) does not suffice there.
+std::vector<KvLayerTypes> kv_layer_types(const Qwen2Config& config, KvType type);
 
 // Bytes that one position takes.
 int64_t kv_bytes_per_token(const Qwen2Config& config, const std::vector<KvLayerTypes>& types);

@@ -67,8 +67,8 @@ ContextCosts context_costs(const ModelFile& model) {
   ContextCosts costs;
   costs.context_tokens = c.context_tokens();
   costs.weight_bytes = static_cast<int64_t>(model.file_bytes());
-  costs.kv_bytes_f16 = kv_bytes_per_token(c, kv_layer_types(model.weights(), KvType::kF16));
-  costs.kv_bytes_int8 = kv_bytes_per_token(c, kv_layer_types(model.weights(), KvType::kInt8));
+  costs.kv_bytes_f16 = kv_bytes_per_token(c, kv_layer_types(c, KvType::kF16));
+  costs.kv_bytes_int8 = kv_bytes_per_token(c, kv_layer_types(c, KvType::kInt8));
   const double h = c.hidden_size, q = c.q_size(), kv = c.kv_size(), layers = c.num_hidden_layers;
   const bool experts = c.architecture == Architecture::kQwen2Moe;
   const double intermediate = experts ? double{1} * c.num_experts_per_tok * c.moe_intermediate_size +

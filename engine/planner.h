@@ -1,7 +1,7 @@
 // From a model, the free memory and the length of a text to a plan of how it is read whole: how long a
 // context, how keys and values are kept, in pieces of how many tokens, sparsely or in full, in how much
 // memory and, where the speed is known, how long it takes. Made before any work starts, so that nothing runs
-// out of memory half way. Pure functions but for context_costs(), which reads the model's biases.
+// out of memory half way. Pure functions.
 #pragma once
 
 #include <cstdint>

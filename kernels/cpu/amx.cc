@@ -3,8 +3,7 @@
 #include "kernels/cpu/amx.h"
 
 #include "kernels/cpu/avx2_layout.h"
-#include "kernels/cpu/avx2_table.h"
-#include "kernels/cpu/avx512vnni.h"
+#include "kernels/cpu/avx512vnni_table.h"
 #include "kernels/cpu/bundles.h"
 #include "kernels/cpu/cpu_features.h"
 
@@ -29,6 +28,6 @@ void matmul(const MatmulArgs& args) {
 }  // namespace amx
 
 constinit const KernelTable kAmxKernels =
-    avx2_table("amx", kFeatureAvx2 | kFeatureAvx512Vnni | kFeatureAmx, amx::matmul);
+    avx512vnni_table("amx", kFeatureAvx2 | kFeatureAvx512Vnni | kFeatureAmx, amx::matmul);
 
 }  // namespace lectern

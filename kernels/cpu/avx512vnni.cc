@@ -3,7 +3,7 @@
 #include "kernels/cpu/avx512vnni.h"
 
 #include "kernels/cpu/avx2_layout.h"
-#include "kernels/cpu/avx2_table.h"
+#include "kernels/cpu/avx512vnni_table.h"
 #include "kernels/cpu/bundles.h"
 #include "kernels/cpu/cpu_features.h"
 
@@ -22,6 +22,6 @@ void matmul(const MatmulArgs& args) {
 }  // namespace avx512vnni
 
 constinit const KernelTable kAvx512VnniKernels =
-    avx2_table("avx512vnni", kFeatureAvx2 | kFeatureAvx512Vnni, avx512vnni::matmul);
+    avx512vnni_table("avx512vnni", kFeatureAvx2 | kFeatureAvx512Vnni, avx512vnni::matmul);
 
 }  // namespace lectern

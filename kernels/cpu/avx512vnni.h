@@ -11,4 +11,7 @@ void matmul_few(const MatmulArgs& args);           // quantised weights, at most
 void matmul_blocks(const MatmulArgs& args);        // weights in blocks of 32
 void matmul_super_blocks(const MatmulArgs& args);  // weights in super-blocks of 256
 
+size_t attention_scratch_bytes(int32_t group, int32_t head_dim, int32_t page_tokens);
+void attention(const AttentionArgs& args);
+
 }  // namespace lectern::avx512vnni

@@ -88,12 +88,13 @@ struct KvLayer {
   int n_kv_heads, head_dim;
 };
 
-// qkv[n, (Hq + 2 Hkv) d] float, without biases -> queries as halves, rotated for each kind of chunk (null:
-// not wanted), [n, Hq d]; keys (rotated) and values into the pages: row i at position positions[i] %
-// kPageTokens of page pages[i].
+// qkv[n, (Hq + 2 Hkv) d] float, without biases -> queries as halves, scaled and rotated for each kind of
+// chunk (null: not wanted), [n, Hq d]; keys (scaled and rotated) and values into the pages: row i at position
+// positions[i] % kPageTokens of page pages[i].
 struct StoreArgs {
   const float* qkv;
   const float *q_bias, *k_bias, *v_bias;
+  const float *q_scale, *k_scale;  // [Hq d], [Hkv d] (engine/key_smoothing.h); null: none
   int n, n_heads;
   Rotations rotations;
   const int32_t* positions;

@@ -45,16 +45,30 @@ __device__ __forceinline__ void load4(const float* from, float (&to)[4]) {
   to[3] = v.w;
 }
 
-__device__ __forceinline__ HeadPart load(const float* head, const float* bias, int half, int lane) {
-  HeadPart part, offset;
+__device__ __forceinline__ HeadPart load(const float* head, int half, int lane) {
+  HeadPart part;
   load4(head + 4 * lane, part.low);
   load4(head + half + 4 * lane, part.high);
-  if (bias == nullptr) return part;
-  load4(bias + 4 * lane, offset.low);
-  load4(bias + half + 4 * lane, offset.high);
-  for (int i = 0; i < 4; ++i) {
-    part.low[i] += offset.low[i];
-    part.high[i] += offset.high[i];
+  return part;
+}
+
+// (head + bias) * scale; either may be null.
+__device__ __forceinline__ HeadPart load(const float* head, const float* bias, const float* scale, int half,
+                                         int lane) {
+  HeadPart part = load(head, half, lane);
+  if (bias != nullptr) {
+    const HeadPart offsets = load(bias, half, lane);
+    for (int i = 0; i < 4; ++i) {
+      part.low[i] += offsets.low[i];
+      part.high[i] += offsets.high[i];
+    }
+  }
+  if (scale != nullptr) {
+    const HeadPart factors = load(scale, half, lane);
+    for (int i = 0; i < 4; ++i) {
+      part.low[i] *= factors.low[i];
+      part.high[i] *= factors.high[i];
+    }
   }
   return part;
 }
@@ -137,9 +151,11 @@ __global__ void rotate_and_store_kernel(StoreArgs args) {
   const float* from = args.qkv + index * d;
   const bool mine = lane < d / 8;
 
+  // Of this head, from what is there of all.
+  const auto own = [&](const float* vector) { return vector == nullptr ? nullptr : vector + head * d; };
   if (head < args.n_heads) {
     if (!mine) return;
-    const HeadPart x = load(from, args.q_bias == nullptr ? nullptr : args.q_bias + head * d, half, lane);
+    const HeadPart x = load(from, own(args.q_bias), own(args.q_scale), half, lane);
     for (int chunk = 0; chunk < kKeyChunks; ++chunk) {
       if (args.q[chunk] == nullptr) continue;
       const float* cos_sin = args.rotations.query[chunk];
@@ -153,10 +169,9 @@ __global__ void rotate_and_store_kernel(StoreArgs args) {
   head -= args.n_heads;
   const bool is_key = head < n_kv_heads;
   if (!is_key) head -= n_kv_heads;
-  const float* bias = is_key ? args.k_bias : args.v_bias;
   HeadPart x = {};
   if (mine) {
-    x = load(from, bias == nullptr ? nullptr : bias + head * d, half, lane);
+    x = load(from, own(is_key ? args.k_bias : args.v_bias), is_key ? own(args.k_scale) : nullptr, half, lane);
     if (is_key) x = rotate(x, args.rotations.key + row * d, half, lane);
   }
   store(x, mine, args.kv, is_key ? args.kv.k : args.kv.v, head, args.pages[row],

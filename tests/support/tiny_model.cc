@@ -9,6 +9,8 @@
 #include <numeric>
 #include <random>
 
+#include "engine/key_smoothing.h"
+#include "engine/kv_layout.h"
 #include "kernels/reference/dequantize.h"
 
 namespace lectern::test {
@@ -190,14 +192,16 @@ void round_to_half(Row& x) {
   for (double& value : x) value = half_to_float(float_to_half(static_cast<float>(value)));
 }
 
-// Each head of head_dim numbers to multiples of a 127th of its largest.
-void round_to_int8(Row& x, size_t head_dim) {
+// Each head of head_dim numbers, times `scales` if there are any, to multiples of a 127th of its largest.
+void round_to_int8(Row& x, size_t head_dim, const Vector& scales) {
+  for (size_t i = 0; i < scales.size(); ++i) x[i] *= double{scales[i]};
   for (size_t head = 0; head < x.size(); head += head_dim) {
     double largest = 0;
     for (size_t i = 0; i < head_dim; ++i) largest = std::max(largest, std::abs(x[head + i]));
     const double step = largest / 127;
     for (size_t i = 0; i < head_dim; ++i) x[head + i] = std::nearbyint(x[head + i] / step) * step;
   }
+  for (size_t i = 0; i < scales.size(); ++i) x[i] /= double{scales[i]};
 }
 
 Row mlp(const MlpWeights& w, const Row& x) {
@@ -313,6 +317,7 @@ ReferencePass reference_forward(const ModelFile& model, std::span<const int32_t>
                config.hidden_size, embedding.data());
     pass.embed.emplace_back(embedding.begin(), embedding.end());
   }
+  const auto smoothing = key_smoothing(model, kv_layer_types(config, kv_type));
   Rows x = pass.embed;
   for (const LayerWeights& layer : w.layers) {
     Rows k, v;
@@ -323,14 +328,15 @@ ReferencePass reference_forward(const ModelFile& model, std::span<const int32_t>
       v.push_back(multiply(layer.v_proj, normed, layer.v_bias));
       rotate(k.back(), rotation_of_key(t, config), static_cast<size_t>(config.head_dim), theta);
       const bool outer = pass.output.empty() || pass.output.size() + 1 == w.layers.size();
-      for (const auto& [row, bytes] : {std::pair{&k.back(), kv_type == KvType::kInt8 && !outer},
-                                       std::pair{&v.back(), kv_type == KvType::kInt8}}) {
+      const auto round = [&](Row& row, bool bytes, const Vector& scales) {
         if (bytes) {
-          round_to_int8(*row, static_cast<size_t>(config.head_dim));
+          round_to_int8(row, static_cast<size_t>(config.head_dim), scales);
         } else {
-          round_to_half(*row);
+          round_to_half(row);
         }
-      }
+      };
+      round(k.back(), kv_type == KvType::kInt8 && !outer, smoothing[pass.output.size()].k);
+      round(v.back(), kv_type == KvType::kInt8, {});
       add(x[t], multiply(layer.o_proj, attend(q, k, v, config)));
     }
     pass.attention.push_back(x);

@@ -87,7 +87,7 @@ struct StoreCase {
   static constexpr int kPages = 5;
   int n_heads, n_kv_heads, d;
   KvType k_type, v_type;
-  bool with_bias = true;
+  bool with_bias = true, with_scale = false;
   std::vector<int32_t> positions = {126, 127, 128, 129, 3, 700};
   std::vector<int32_t> pages = {4, 4, 0, 0, 2, 3};
 
@@ -99,12 +99,15 @@ struct StoreCase {
   }
 };
 
-std::vector<float> biased(const std::vector<float>& x, const std::vector<float>& bias, size_t at,
-                          size_t bias_at, size_t d) {
+// One head of a row: (x + bias) * scale, of which either may be empty.
+std::vector<float> head_of(const std::vector<float>& x, const std::vector<float>& bias,
+                           const std::vector<float>& scale, size_t at, size_t vector_at, size_t d) {
   std::vector<float> result(x.begin() + static_cast<std::ptrdiff_t>(at),
                             x.begin() + static_cast<std::ptrdiff_t>(at + d));
   if (!bias.empty())
-    for (size_t i = 0; i < d; ++i) result[i] += bias[bias_at + i];
+    for (size_t i = 0; i < d; ++i) result[i] += bias[vector_at + i];
+  if (!scale.empty())
+    for (size_t i = 0; i < d; ++i) result[i] *= scale[vector_at + i];
   return result;
 }
 
@@ -142,14 +145,18 @@ void check_store(const StoreCase& c, bool dual_chunk) {
     return c.with_bias ? random_floats(heads * d, seed, 5.0f) : std::vector<float>();
   };
   const auto q_bias = bias_of(n_heads, 22), k_bias = bias_of(n_kv, 23), v_bias = bias_of(n_kv, 24);
+  const auto scale_of = [&](size_t heads, uint32_t seed) {
+    return c.with_scale ? random_floats(heads * d, seed, 2.0f) : std::vector<float>();
+  };
+  const auto q_scale = scale_of(n_heads, 25), k_scale = scale_of(n_kv, 26);
   const Rotated rotations = expected_rotations(table_of(c.d, dual_chunk), c.positions);
 
-  const auto device_bias = [](const std::vector<float>& bias) {
-    return bias.empty() ? std::vector<float>(1) : bias;
+  const auto on_device = [](const std::vector<float>& vector) {
+    return vector.empty() ? std::vector<float>(1) : vector;
   };
-  const DeviceBuffer<float> device_qkv(qkv), dq(device_bias(q_bias)), dk(device_bias(k_bias)),
-      dv(device_bias(v_bias)), key(rotations.key), intra(rotations.query[0]), succ(rotations.query[1]),
-      inter(rotations.query[2]);
+  const DeviceBuffer<float> device_qkv(qkv), dq(on_device(q_bias)), dk(on_device(k_bias)),
+      dv(on_device(v_bias)), dqs(on_device(q_scale)), dks(on_device(k_scale)), key(rotations.key),
+      intra(rotations.query[0]), succ(rotations.query[1]), inter(rotations.query[2]);
   const DeviceBuffer<int32_t> positions(c.positions), pages(c.pages);
   const size_t q_size = c.n() * n_heads * d;
   const DeviceBuffer<__half> q_intra(q_size), q_succ(q_size), q_inter(q_size);
@@ -165,6 +172,8 @@ void check_store(const StoreCase& c, bool dual_chunk) {
       .q_bias = c.with_bias ? dq.data() : nullptr,
       .k_bias = c.with_bias ? dk.data() : nullptr,
       .v_bias = c.with_bias ? dv.data() : nullptr,
+      .q_scale = c.with_scale ? dqs.data() : nullptr,
+      .k_scale = c.with_scale ? dks.data() : nullptr,
       .n = static_cast<int>(c.n()),
       .n_heads = c.n_heads,
       .rotations = {key.data(),
@@ -184,7 +193,7 @@ void check_store(const StoreCase& c, bool dual_chunk) {
   const auto check_queries = [&](const std::vector<__half>& got, const std::vector<float>& cs) {
     for (size_t row = 0; row < c.n(); ++row)
       for (size_t head = 0; head < n_heads; ++head) {
-        const auto x = biased(qkv, q_bias, (row * c.heads() + head) * d, head * d, d);
+        const auto x = head_of(qkv, q_bias, q_scale, (row * c.heads() + head) * d, head * d, d);
         const auto expected = reference::rope(x.data(), cs.data() + row * d, c.d);
         for (size_t i = 0; i < d; ++i)
           CHECK(__half2float(got[(row * n_heads + head) * d + i]) ==
@@ -200,10 +209,10 @@ void check_store(const StoreCase& c, bool dual_chunk) {
     const auto slot = static_cast<size_t>(c.positions[row]) % cuda::kPageTokens;
     for (size_t head = 0; head < n_kv; ++head) {
       const size_t at = (row * c.heads() + n_heads + head) * d;
-      const auto k = biased(qkv, k_bias, at, head * d, d);
+      const auto k = head_of(qkv, k_bias, k_scale, at, head * d, d);
       check_stored(reference::rope(k.data(), rotations.key.data() + row * d, c.d),
                    page + kBefore + head * k_bytes, c.k_type, slot);
-      const auto v = biased(qkv, v_bias, at + n_kv * d, head * d, d);
+      const auto v = head_of(qkv, v_bias, {}, at + n_kv * d, head * d, d);
       check_stored({v.begin(), v.end()}, page + kBefore + n_kv * k_bytes + head * v_bytes, c.v_type, slot);
     }
   }
@@ -221,6 +230,7 @@ TEST_CASE("cuda rotate_and_store turns queries and keys and keeps values") {
   const bool dual_chunk = GENERATE(false, true);
   check_store({6, 2, d, KvType::kF16, KvType::kF16}, dual_chunk);
   check_store({6, 2, d, KvType::kInt8, KvType::kInt8}, dual_chunk);
+  check_store({6, 2, d, KvType::kInt8, KvType::kInt8, true, true}, dual_chunk);
   check_store({3, 3, d, KvType::kF16, KvType::kInt8, false}, dual_chunk);
 }
 

@@ -204,28 +204,6 @@ TEST_CASE("A cache of bytes takes half the memory but for K of the outer layers"
   CHECK(run_all(*halves, tokens) != run_all(*bytes, tokens));
 }
 
-TEST_CASE("A cache of bytes keeps K of layers with giant key biases as halves") {
-  Qwen2Config config = tiny_config();
-  config.num_hidden_layers = 5;
-  const auto model = make_tiny_model(config);
-  const auto types_of = [&](KvType kv_type) -> std::vector<KvLayerTypes> {
-    return backend_of(model, 512, 2, kv_type)->kv_types();
-  };
-  const auto wide = [&] {
-    std::vector<bool> result;
-    const std::vector<KvLayerTypes> types = types_of(KvType::kInt8);
-    for (const auto& [k, v] : types) {
-      result.push_back(k == KvType::kF16);
-      CHECK(v == KvType::kInt8);
-    }
-    return result;
-  };
-  CHECK(wide() == std::vector<bool>{true, false, false, false, true});
-  for (float& value : const_cast<Weights&>(model->weights()).layers[2].k_bias) value *= 30;
-  CHECK(wide() == std::vector<bool>{true, false, true, false, true});
-  CHECK(types_of(KvType::kF16) == std::vector<KvLayerTypes>(5));
-}
-
 TEST_CASE("A page exported and imported elsewhere holds the same keys and values") {
   const KvType kv_type = GENERATE(KvType::kF16, KvType::kInt8);
   const auto model = make_tiny_model(tiny_config());

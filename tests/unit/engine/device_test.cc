@@ -76,7 +76,7 @@ TEST_CASE("a CUDA device that is not there is refused with the reason") {
 
 TEST_CASE("a model needs its weights and its cache on a device") {
   const auto model = make_tiny_model(tiny_config());
-  const int64_t token = kv_bytes_per_token(model->config(), kv_layer_types(model->weights(), KvType::kF16));
+  const int64_t token = kv_bytes_per_token(model->config(), kv_layer_types(model->config(), KvType::kF16));
   const uint64_t some = device_bytes(*model, {.kv_tokens = 1000}),
                  more = device_bytes(*model, {.kv_tokens = 3000});
   CHECK(more - some == static_cast<uint64_t>(2000 * token));

@@ -1,7 +1,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <initializer_list>
+#include <map>
 #include <memory>
+#include <random>
+#include <string_view>
 
 #include "kernels/reference/dequantize.h"
 #include "kernels/reference/reference.h"
@@ -169,6 +173,30 @@ TEST_CASE("attention of a query does not depend on how the prompt is cut into ch
         const auto out = run_attention(*table, cache, part, end - begin, group, head_dim, begin, 0.125f);
         INFO(table->name << " chunk " << chunk << " begin " << begin);
         CHECK(std::equal(out.begin(), out.end(), whole.begin() + at));
+      }
+    }
+  }
+}
+
+TEST_CASE("attention is the same bit for bit in all bundles that round alike") {
+  std::map<std::string_view, std::vector<const KernelTable*>> alike;
+  for (const KernelTable* table : runnable_tables()) alike[table->numerics].push_back(table);
+  std::mt19937 random(14);
+  const auto one_of = [&](std::initializer_list<int32_t> values) {
+    return values.begin()[random() % values.size()];
+  };
+  for (int i = 0; i < 300; ++i) {
+    const int32_t head_dim = one_of({16, 24, 64, 80, 96, 128}), group = one_of({1, 2, 5, 6, 7, 8});
+    const int32_t n_queries = one_of({1, 2, 9, 18, 19, 33}), first = static_cast<int32_t>(random() % 400);
+    const auto k_type = kKvTypes[random() % 2], v_type = kKvTypes[random() % 2];
+    const Cache cache(k_type, v_type, first + n_queries, head_dim, 4.0f, static_cast<uint32_t>(i));
+    const auto q = random_floats(static_cast<size_t>(n_queries * group * head_dim), 15);
+    for (const auto& [numerics, tables] : alike) {
+      std::vector<float> expected;
+      for (const KernelTable* table : tables) {
+        const auto out = run_attention(*table, cache, q, n_queries, group, head_dim, first, 0.125f);
+        if (expected.empty()) expected = out;
+        if (out != expected) FAIL_CHECK(table->name << " is not " << numerics << " in case " << i);
       }
     }
   }
