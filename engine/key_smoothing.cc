@@ -10,7 +10,8 @@
 namespace lectern {
 namespace {
 
-// Scales beyond 2^8 tell nothing of a model that works; halves hold what the backends make of these.
+// Channels of 2^16 and more are of no model that works. Within this, queries on a GPU, which are halves, stay
+// finite.
 constexpr int kMostDoublings = 8;
 
 // How large the channels of a layer's keys are: the bias, and the deviation of what the projection adds, if
