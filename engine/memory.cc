@@ -9,18 +9,12 @@
 #include <utility>
 
 #include "base/error.h"
+#include "engine/control_group.h"
 
 namespace lectern {
 namespace {
 
 constexpr int64_t kUnknown = std::numeric_limits<int64_t>::max();
-
-// The number in a file that holds one number ("max" for none).
-int64_t read_number(const char* path) {
-  std::ifstream file(path);
-  int64_t value = 0;
-  return file >> value ? value : kUnknown;
-}
 
 // The number after `wanted` in a file of lines "KEY NUMBER ...".
 int64_t read_field(const char* path, const std::string& wanted) {
@@ -66,14 +60,8 @@ AnonymousMemory& AnonymousMemory::operator=(AnonymousMemory&& other) noexcept {
 
 int64_t available_memory_bytes() {
   const int64_t kilobytes = read_field("/proc/meminfo", "MemAvailable:");
-  int64_t available = kilobytes == kUnknown ? kUnknown : kilobytes * 1024;
-  const int64_t limit = read_number("/sys/fs/cgroup/memory.max");
-  const int64_t used = read_number("/sys/fs/cgroup/memory.current");
-  const int64_t file_cache = read_field("/sys/fs/cgroup/memory.stat", "file");  // can be dropped
-  if (limit != kUnknown && used != kUnknown && file_cache != kUnknown) {
-    available = std::min(available, std::max<int64_t>(0, limit - (used - file_cache)));
-  }
-  return available;
+  const int64_t available = kilobytes == kUnknown ? kUnknown : kilobytes * 1024;
+  return std::min(available, control_group_memory_bytes());
 }
 
 std::string describe_bytes(double bytes) {

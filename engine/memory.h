@@ -28,7 +28,7 @@ class AnonymousMemory {
   size_t size_ = 0;
 };
 
-// What this process may still use without swapping: the system's estimate, or what its control group leaves.
+// What this process may still use without swapping: the system's estimate, or what its control groups leave.
 // Where neither is known, the largest value.
 int64_t available_memory_bytes();
 
