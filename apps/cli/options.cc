@@ -214,7 +214,7 @@ void add_model_options(CLI::App* command, SharedOptions& options) {
       ->check(CLI::Range(0, ThreadPool::kMaxThreads));
   command
       ->add_option("--kv", options.kv,
-                   "How the KV cache is kept: f16 (default), or int8, 0.6 times the memory")
+                   "How the KV cache is kept: f16 (default), or int8, a little more than half the memory")
       ->check(CLI::IsMember({"f16", "int8"}));
   command
       ->add_option("--extend", options.extend,
