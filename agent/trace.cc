@@ -16,6 +16,7 @@ Json to_json(const Trace& trace) {
   }
   return {{"calls", trace.calls},
           {"prompt_tokens", trace.prompt_tokens},
+          {"cached_prompt_tokens", trace.cached_prompt_tokens},
           {"new_tokens", trace.new_tokens},
           {"seconds", trace.seconds},
           {"steps", std::move(steps)}};

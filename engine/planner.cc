@@ -15,10 +15,10 @@ constexpr std::array<int64_t, 6> kTiers = {int64_t{1} << 15, int64_t{1} << 16, i
                                            int64_t{1} << 18, int64_t{1} << 19, int64_t{1} << 20};
 constexpr int64_t kShareForOthers = 8;  // of the free memory one in so many parts stays free
 constexpr int kLeastChunk = 64;
-// A multiplication of attention, in floats, takes as long as so many of the weights, in bytes. Fitted to
-// `lectern bench engine --prefill 1024` and `4096` with the 0.5B in Q4_K_M and AVX-512 VNNI (708 and 444
-// tokens a second); 8,192 tokens then should take 27.7 s and took 28.9.
-constexpr double kAttentionCost = 4;
+// A multiplication of attention, in floats, takes as long as so many of the weights, in bytes: about as many
+// with either width of vectors. From `lectern bench engine --prefill 1024` of the 0.5B in Q4_K_M it foretells
+// 257 tokens a second for 8,192 (259 and 277 were measured) with AVX-512 VNNI, 144 (142 and 140) with AVX2.
+constexpr double kAttentionCost = 3;
 constexpr int64_t kChunkShare = 16;  // activations may take one in so many parts of what the weights leave
 
 // "32K", "1M", or the number where it is no whole K.

@@ -105,7 +105,7 @@ class FolderEvaluation {
       throw Error(ErrorCode::kInvalidArgument, options.folder + ": holds no documents to ask");
     check_files();
     source_ = std::make_unique<CollectionSource>(*collection_);
-    model_ = open_model(program);
+    model_ = open_model_for(program, level_, *source_);
   }
 
   int run() {
@@ -142,7 +142,7 @@ class FolderEvaluation {
   void ask(const FolderQuestion& question) {
     AskRequest request;
     request.question = question.question;
-    request.level = parse_level(options_.level).value();
+    request.level = level_;
     request.seed = options_.seed;
     const Stopwatch watch;
     const Answer answer = said_of(question.place, [&] {
@@ -192,6 +192,7 @@ class FolderEvaluation {
 
   const FolderOptions& options_;
   Program& program_;
+  const Level level_ = parse_level(options_.level).value();
   std::vector<FolderQuestion> questions_;
   OutputFile replies_;
   std::unique_ptr<Collection> collection_ = Collection::open_in_memory();
@@ -223,8 +224,8 @@ void register_eval_folder(CLI::App& eval, Program& program) {
       ->add_option(
           "--level", options->level,
           "0: read everything, 1: retrieve, 2: read chunk by chunk, 3: ask itself simpler questions, "
-          "auto: what suits")
-      ->check(CLI::IsMember({"auto", "0", "1", "2", "3"}))
+          "4: read all documents whole, auto: what suits")
+      ->check(CLI::IsMember({"auto", "0", "1", "2", "3", "4"}))
       ->capture_default_str();
   add_seed_option(command, options->seed, "Of the answers");
   command->add_option("--replies", options->replies,

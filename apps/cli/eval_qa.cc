@@ -104,7 +104,7 @@ class QaEvaluation {
       throw Error(ErrorCode::kInvalidArgument, options.documents + ": has another number of articles than " +
                                                    options.data + "; --unanswerable needs parallel files");
     }
-    model_ = open_model(program);
+    model_ = open_model_for(program, level_, source_);
   }
 
   int run() {
@@ -134,7 +134,7 @@ class QaEvaluation {
   void answer(const SquadQuestion& question) {
     AskRequest request;
     request.question = question.question;
-    request.level = parse_level(options_.level).value();
+    request.level = level_;
     request.max_passages = options_.passages;
     request.seed = options_.seed;
     request.helper_calls = options_.helper_calls == "always"  ? HelperCalls::kAlways
@@ -209,6 +209,7 @@ class QaEvaluation {
 
   const QaOptions& options_;
   Program& program_;
+  const Level level_ = parse_level(options_.level).value();
   OutputFile replies_;
   SquadData questions_, documents_;
   std::vector<bool> left_out_;  // by article
@@ -232,10 +233,10 @@ void register_eval_qa(CLI::App& eval, Program& program) {
   command->add_option("--documents", options->documents, "Take the text from this parallel file")
       ->check(CLI::ExistingFile);
   command
-      ->add_option(
-          "--level", options->level,
-          "0: read everything, 1: retrieve, 2: read chunk by chunk, 3: ask itself simpler questions, auto")
-      ->check(CLI::IsMember({"auto", "0", "1", "2", "3"}));
+      ->add_option("--level", options->level,
+                   "0: read everything, 1: retrieve, 2: read chunk by chunk, 3: ask itself simpler questions, "
+                   "4: read all documents whole, auto")
+      ->check(CLI::IsMember({"auto", "0", "1", "2", "3", "4"}));
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(whole_number(INT_MAX));
   add_seed_option(command, options->seed, "Of the draw");
   command->add_option("--passages", options->passages, "Chunks to give the model; 0: what suits it")

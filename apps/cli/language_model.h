@@ -31,4 +31,8 @@ void check_model(const Program& program);
 // load_model and RemoteLanguageModel do.
 OpenModel open_model(Program& program, const ReadingPlan* plan = nullptr);
 
+// For measuring a level over `documents`: open_model, at level 4 with the plan for reading all of them whole,
+// which is told; nothing of them is kept on disk. Throws Error(kResourceExhausted) where they do not fit.
+OpenModel open_model_for(Program& program, Level level, DocumentSource& documents);
+
 }  // namespace lectern::cli

@@ -166,6 +166,38 @@ TEST_CASE("a conversation reads a document once") {
   CHECK(second["cached_prompt_tokens"].get<int64_t>() > text);
 }
 
+TEST_CASE("a measurement of level 4 reads the documents once and keeps nothing") {
+  const Mills mills;
+  const fs::path questions = mills.folder() / "questions.json", replies = mills.folder() / "replies.jsonl";
+  write_file_atomically(questions, R"([{"question": "When was mill 3 built?", "answers": ["1803"],
+                                        "files": ["mills.md"]},
+                                       {"question": "Who built the last of the mills?",
+                                        "answers": ["Ada Quill"], "files": ["mills.md"]}])");
+  const std::vector<std::string> command = {"eval", "folder", mills.documents().string(), "--questions",
+                                            questions.string(), "--level", "4", "--model",
+                                            mills.model().string(), "--replies", replies.string()};
+  const SubprocessResult result = mills.run(command);
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  CHECK_THAT(result.err, Catch::Contains("plan: ") && Catch::Contains(" tokens of text in a context of 32K"));
+  const std::string lines = read_file(replies, 1 << 20);
+  const auto n_read_for = [&](const std::string& line) {
+    const Json reply = parse_json(line, "reply");
+    CHECK(reply["level"] == "4");
+    return n_read(reply["trace"]);
+  };
+  const size_t end = lines.find('\n');
+  CHECK(n_read_for(lines.substr(0, end)) > 1500);
+  CHECK(n_read_for(lines.substr(end + 1)) < 300);
+  CHECK(mills.n_kept() == 0);
+
+  std::vector<std::string> limited = command;
+  limited.insert(limited.end(), {"--max-context", "2000"});
+  const SubprocessResult refused = mills.run(limited);
+  CHECK(refused.exit_code == 2);
+  CHECK_THAT(refused.err, Catch::Contains("more than the context may have, 2,000"));
+}
+
 TEST_CASE("a document longer than model or limit is refused before work starts with what would fit") {
   SECTION("the model's context") {
     const Mills mills(4096);
