@@ -233,9 +233,10 @@ void register_eval_qa(CLI::App& eval, Program& program) {
   command->add_option("--documents", options->documents, "Take the text from this parallel file")
       ->check(CLI::ExistingFile);
   command
-      ->add_option("--level", options->level,
-                   "0: read everything, 1: retrieve, 2: read chunk by chunk, 3: ask itself simpler questions, "
-                   "4: read all documents whole, auto")
+      ->add_option(
+          "--level", options->level,
+          "0: read everything, 1: retrieve, 2: read chunk by chunk, 3: ask itself simpler questions, "
+          "4: read all documents whole, auto")
       ->check(CLI::IsMember({"auto", "0", "1", "2", "3", "4"}));
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(whole_number(INT_MAX));
   add_seed_option(command, options->seed, "Of the draw");

@@ -173,9 +173,9 @@ TEST_CASE("a measurement of level 4 reads the documents once and keeps nothing")
                                         "files": ["mills.md"]},
                                        {"question": "Who built the last of the mills?",
                                         "answers": ["Ada Quill"], "files": ["mills.md"]}])");
-  const std::vector<std::string> command = {"eval", "folder", mills.documents().string(), "--questions",
-                                            questions.string(), "--level", "4", "--model",
-                                            mills.model().string(), "--replies", replies.string()};
+  const std::vector<std::string> command = {
+      "eval", "folder",  mills.documents().string(), "--questions", questions.string(), "--level",
+      "4",    "--model", mills.model().string(),     "--replies",   replies.string()};
   const SubprocessResult result = mills.run(command);
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
