@@ -48,13 +48,17 @@ class Reader {
   }
 
   VerticalSlashBudget read_head(const Json& json, const std::string& at) const {
-    if (!json.is_array() || json.size() != 4 || json[0] != kPattern || !is_budget(json[1]) ||
+    if (!json.is_array() || json.size() != 4 || !is_pattern(json[0]) || !is_budget(json[1]) ||
         !is_budget(json[2]) || !json[3].is_number())
       fail(at + " is " + quote(dump_json(json)),
            "[\"vertical_and_slash\", columns, diagonals, score], with 1 to " + std::to_string(kMaxBudget) +
                " columns and diagonals; Lectern knows no other pattern");
     const int vertical = json[1].get<int>();
     return {vertical == kOnlySinks ? kInsteadOfOnlySinks : vertical, json[2].get<int>()};
+  }
+
+  static bool is_pattern(const Json& json) {
+    return json.is_string() && json.get_ref<const std::string&>() == kPattern;
   }
 
   static bool is_budget(const Json& json) {
