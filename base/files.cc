@@ -80,14 +80,14 @@ void write_file_atomically(const std::filesystem::path& given, std::string_view 
   const std::filesystem::path temporary = path.string() + ".tmp" + std::to_string(::getpid());
   try {
     const FileDescriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (file.fd < 0) fail(temporary, errno);
+    if (file.fd < 0) fail(path, errno);
     for (std::string_view rest = content; !rest.empty();) {
       const ssize_t n = ::write(file.fd, rest.data(), rest.size());
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) fail(temporary, errno);
+      if (n < 0) fail(path, errno);
       rest.remove_prefix(static_cast<size_t>(n));
     }
-    if (::fsync(file.fd) != 0) fail(temporary, errno);
+    if (::fsync(file.fd) != 0) fail(path, errno);
     if (::rename(temporary.c_str(), path.c_str()) != 0) fail(path, errno);
   } catch (...) {
     ::unlink(temporary.c_str());

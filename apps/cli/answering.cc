@@ -175,7 +175,9 @@ std::unique_ptr<Answerer> Answerer::open(Program& program, const std::string& fo
   }
   if ((options.level == "4" || options.level == "whole") && !is_remote(program)) {
     CollectionSource source(*self->collection_);
-    self->plan_ = plan_reading(program, source, question, options.max_answer_tokens);
+    self->plan_ = plan_reading(program, source,
+                               question.empty() ? std::span<const std::string>() : std::span(&question, 1),
+                               options.max_answer_tokens);
     if (options.level == "4") require_fit(program, *self->plan_);
     if (!self->plan_->context.fits()) self->plan_.reset();
   }

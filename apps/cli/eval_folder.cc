@@ -105,7 +105,9 @@ class FolderEvaluation {
       throw Error(ErrorCode::kInvalidArgument, options.folder + ": holds no documents to ask");
     check_files();
     source_ = std::make_unique<CollectionSource>(*collection_);
-    model_ = open_model_for(program, level_, *source_);
+    std::vector<std::string> asked;
+    for (const FolderQuestion& question : questions_) asked.push_back(question.question);
+    model_ = open_model_for(program, level_, *source_, asked);
   }
 
   int run() {
@@ -224,7 +226,7 @@ void register_eval_folder(CLI::App& eval, Program& program) {
       ->add_option(
           "--level", options->level,
           "0: read everything, 1: retrieve, 2: read chunk by chunk, 3: ask itself simpler questions, "
-          "4: read all documents whole, auto: what suits")
+          "4: read documents whole, auto: what suits")
       ->check(CLI::IsMember({"auto", "0", "1", "2", "3", "4"}))
       ->capture_default_str();
   add_seed_option(command, options->seed, "Of the answers");

@@ -104,7 +104,9 @@ class QaEvaluation {
       throw Error(ErrorCode::kInvalidArgument, options.documents + ": has another number of articles than " +
                                                    options.data + "; --unanswerable needs parallel files");
     }
-    model_ = open_model_for(program, level_, source_);
+    std::vector<std::string> asked;
+    for (const SquadQuestion& question : draw()) asked.push_back(question.question);
+    model_ = open_model_for(program, level_, source_, asked);
   }
 
   int run() {
@@ -236,7 +238,7 @@ void register_eval_qa(CLI::App& eval, Program& program) {
       ->add_option(
           "--level", options->level,
           "0: read everything, 1: retrieve, 2: read chunk by chunk, 3: ask itself simpler questions, "
-          "4: read all documents whole, auto")
+          "4: read documents whole, auto")
       ->check(CLI::IsMember({"auto", "0", "1", "2", "3", "4"}));
   command->add_option("--limit", options->limit, "Questions to draw; 0: all")->check(whole_number(INT_MAX));
   add_seed_option(command, options->seed, "Of the draw");

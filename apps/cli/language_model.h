@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "agent/language_model.h"
@@ -31,8 +32,10 @@ void check_model(const Program& program);
 // load_model and RemoteLanguageModel do.
 OpenModel open_model(Program& program, const ReadingPlan* plan = nullptr);
 
-// For measuring a level over `documents`: open_model, at level 4 with the plan for reading all of them whole,
-// which is told; nothing of them is kept on disk. Throws Error(kResourceExhausted) where they do not fit.
-OpenModel open_model_for(Program& program, Level level, DocumentSource& documents);
+// For measuring a level: open_model, at level 4 with the plan for reading `documents` whole for each of
+// `questions`, which is told; nothing is kept on disk. Throws Error(kResourceExhausted) where they do not
+// fit.
+OpenModel open_model_for(Program& program, Level level, DocumentSource& documents,
+                         std::span<const std::string> questions);
 
 }  // namespace lectern::cli

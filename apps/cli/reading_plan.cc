@@ -1,6 +1,7 @@
 #include "apps/cli/reading_plan.h"
 
 #include <algorithm>
+#include <map>
 
 #include "agent/evidence.h"
 #include "agent/whole_text.h"
@@ -63,6 +64,12 @@ std::optional<ReadingSpeed> remembered_speed(const std::string& key) {
   return sound ? std::optional(speed) : std::nullopt;
 }
 
+struct Reading {
+  int text_tokens = 0, question_tokens = 0;
+
+  int sum() const { return text_tokens + question_tokens; }
+};
+
 int64_t helper_bytes(const Program& program) {
   if (program.options.helper_model.empty()) return 0;
   return static_cast<int64_t>(ModelFile::open(resolve_model(program.options.helper_model))->file_bytes());
@@ -82,16 +89,27 @@ int extended_context(const Program& program, const ModelFile& model) {
 
 }  // namespace
 
-ReadingPlan plan_reading(Program& program, DocumentSource& documents, const std::string& question,
+ReadingPlan plan_reading(Program& program, DocumentSource& documents, std::span<const std::string> questions,
                          int answer_tokens) {
   ReadingPlan plan{.model = open_model_file(program), .context = {}};
   const Tokenizer tokenizer(plan.model->vocabulary(), plan.model->path().string());
-  const std::vector<int64_t> ids = documents_meant(documents, question);
-  const std::string text = render_passages(whole_text(documents, ids, program.cancel).passages);
-  const int question_tokens = question.empty() ? kConversationTokens : tokenizer.count(question);
+  std::map<std::vector<int64_t>, int> counted;  // tokens of these documents
+  Reading longest;
+  const auto take = [&](const std::string& question, int question_tokens) {
+    const std::vector<int64_t> ids = documents_meant(documents, question);
+    auto found = counted.find(ids);
+    if (found == counted.end()) {
+      const std::string text = render_passages(whole_text(documents, ids, program.cancel).passages);
+      found = counted.emplace(ids, tokenizer.count(text)).first;
+    }
+    const Reading reading{found->second, question_tokens};
+    if (reading.sum() > longest.sum()) longest = reading;
+  };
+  for (const std::string& question : questions) take(question, tokenizer.count(question));
+  if (questions.empty()) take("", kConversationTokens);
   const BackendOptions backend = backend_options(program, 0);
-  ContextWish wish{.text_tokens = tokenizer.count(text),
-                   .other_tokens = question_tokens + answer_tokens + kAroundTokens,
+  ContextWish wish{.text_tokens = longest.text_tokens,
+                   .other_tokens = longest.question_tokens + answer_tokens + kAroundTokens,
                    .free_bytes = available_memory_bytes() - helper_bytes(program),
                    .max_context_tokens = backend.max_context_tokens,
                    .kv_type = std::nullopt,
@@ -109,8 +127,10 @@ ReadingPlan plan_reading(Program& program, DocumentSource& documents, const std:
 
 void require_fit(const Program& program, const ReadingPlan& plan) {
   if (plan.context.fits()) return;
-  std::string remedy = "; use --level auto or whole, which read passages or spans, or fewer documents";
+  std::string remedy = "; use --level auto, which reads passages or spans, or fewer documents";
   const int64_t wanted = plan.context.text_tokens + plan.context.other_tokens;
+  if (const int limit = program.options.max_context; limit > 0 && wanted > limit)
+    remedy += ", or raise --max-context";
   const int extended = extended_context(program, *plan.model);
   if (wanted > plan.model->config().context_tokens() && wanted <= extended)
     remedy += ", or --extend dca, with which the model reads up to " + std::to_string(extended) + " tokens";

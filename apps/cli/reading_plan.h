@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "agent/agent.h"
@@ -18,9 +19,9 @@ struct ReadingPlan {
   ContextPlan context;
 };
 
-// For the documents that `question` names, or all; without a question, for a conversation about all of them.
-// What does not fit is no error here: ContextPlan::refusal.
-ReadingPlan plan_reading(Program& program, DocumentSource& documents, const std::string& question,
+// For whichever of `questions` takes most, each about the documents that it names, or all; without questions,
+// for a conversation about all of them. What does not fit is no error here: ContextPlan::refusal.
+ReadingPlan plan_reading(Program& program, DocumentSource& documents, std::span<const std::string> questions,
                          int answer_tokens);
 
 // Throws Error(kResourceExhausted) with what would fit, and what to do, when the plan does not fit.

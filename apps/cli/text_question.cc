@@ -55,9 +55,12 @@ std::unique_ptr<Engine> load_reader(Program& program, bool whole, int n_tokens, 
   if (engine->context_tokens() < needed) {
     throw Error(ErrorCode::kInvalidArgument,
                 "--tokens " + std::to_string(n_tokens) + " and a reply of " + std::to_string(max_new_tokens) +
-                    " are more than " + engine->config().name + " reads (" +
+                    " are more than " + engine->config().name + " may read (" +
                     std::to_string(engine->context_tokens()) + " tokens); give fewer" +
-                    (program.options.extend.empty() ? ", or --extend dca" : ""));
+                    (program.options.max_context > 0 && program.options.max_context < needed
+                         ? ", or raise --max-context"
+                     : program.options.extend.empty() ? ", or --extend dca"
+                                                      : ""));
   }
   return engine;
 }

@@ -196,6 +196,15 @@ TEST_CASE("a measurement of level 4 reads the documents once and keeps nothing")
   const SubprocessResult refused = mills.run(limited);
   CHECK(refused.exit_code == 2);
   CHECK_THAT(refused.err, Catch::Contains("more than the context may have, 2,000"));
+
+  // Of several documents only what the questions name has to fit.
+  mills.write("bells.md", "# The bells\n\nIda Quell cast bell 3 in 1903.\n");
+  write_file_atomically(
+      questions, R"([{"question": "Summarise bells.md", "answers": ["bell"], "files": ["bells.md"]}])");
+  const SubprocessResult named = mills.run(limited);
+  INFO(named.err);
+  CHECK(named.exit_code == 0);
+  CHECK_THAT(named.err, Catch::Contains("in a context of 2000"));
 }
 
 TEST_CASE("a document longer than model or limit is refused before work starts with what would fit") {
@@ -204,14 +213,15 @@ TEST_CASE("a document longer than model or limit is refused before work starts w
     mills.write("mills.md", story(200));
     const std::string error = mills.refusal();
     CHECK_THAT(error, Catch::Contains("more than the model's context of 4,096") &&
-                          Catch::Contains("would fit") && Catch::Contains("--level auto or whole") &&
+                          Catch::Contains("would fit") && Catch::Contains("--level auto, which") &&
                           Catch::Contains("--extend dca, with which the model reads up to 131072 tokens"));
     CHECK(mills.ask("When was mill 3 built?", {"--extend", "dca"})["plan"]["context_tokens"] == 32'768);
   }
   SECTION("a limit") {
     const Mills mills;
     CHECK_THAT(mills.refusal({"--max-context", "2000"}),
-               Catch::Contains("more than the context may have, 2,000") && !Catch::Contains("dca"));
+               Catch::Contains("more than the context may have, 2,000") &&
+                   Catch::Contains("raise --max-context") && !Catch::Contains("dca"));
     const ScopedVariable variable("LECTERN_MAX_CONTEXT", "2000");
     CHECK_THAT(mills.refusal(), Catch::Contains("more than the context may have, 2,000"));
     // A flag wins.
