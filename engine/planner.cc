@@ -17,7 +17,7 @@ constexpr int64_t kShareForOthers = 8;  // of the free memory one in so many par
 constexpr int kLeastChunk = 64;
 // A multiplication of attention, in floats, takes as long as so many of the weights, in bytes: about as many
 // with either width of vectors. From `lectern bench engine --prefill 1024` of the 0.5B in Q4_K_M it foretells
-// 257 tokens a second for 8,192 (259 and 277 were measured) with AVX-512 VNNI, 144 (142 and 140) with AVX2.
+// 257 tokens a second for 8,192 (259 were measured) with AVX-512 VNNI, 144 (142 and 140) with AVX2.
 constexpr double kAttentionCost = 3;
 constexpr int64_t kChunkShare = 16;  // activations may take one in so many parts of what the weights leave
 

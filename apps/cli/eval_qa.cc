@@ -104,14 +104,15 @@ class QaEvaluation {
       throw Error(ErrorCode::kInvalidArgument, options.documents + ": has another number of articles than " +
                                                    options.data + "; --unanswerable needs parallel files");
     }
+    sample_ = draw();
     std::vector<std::string> asked;
-    for (const SquadQuestion& question : draw()) asked.push_back(question.question);
+    for (const SquadQuestion& question : sample_) asked.push_back(question.question);
     model_ = open_model_for(program, level_, source_, asked);
   }
 
   int run() {
     Measurement measurement(program_);
-    measurement.each("asking", draw(), [&](const SquadQuestion& question) {
+    measurement.each("asking", sample_, [&](const SquadQuestion& question) {
       said_of(place_of(question, options_.data), [&] { answer(question); });
     });
     Json result = json_result("eval.qa");
@@ -214,7 +215,8 @@ class QaEvaluation {
   const Level level_ = parse_level(options_.level).value();
   OutputFile replies_;
   SquadData questions_, documents_;
-  std::vector<bool> left_out_;  // by article
+  std::vector<bool> left_out_;         // by article
+  std::vector<SquadQuestion> sample_;  // to be asked
   std::unique_ptr<Collection> collection_;
   CollectionSource source_;
   OpenModel model_;

@@ -79,10 +79,10 @@ OpenModel open_model(Program& program, const ReadingPlan* plan) {
 OpenModel open_model_for(Program& program, Level level, DocumentSource& documents,
                          std::span<const std::string> questions) {
   if (level != Level::kNative || is_remote(program)) return open_model(program);
-  const ReadingPlan plan = plan_reading(program, documents, questions, AskRequest().max_answer_tokens);
+  ReadingPlan plan = plan_reading(program, documents, questions, AskRequest().max_answer_tokens);
   require_fit(program, plan);
   program.output().note("plan: " + describe(plan.context));
-  program.options.kept_gb = 0;
+  plan.kept = {};
   return open_model(program, &plan);
 }
 

@@ -71,7 +71,7 @@ std::unique_ptr<Engine> load_planned(Program& program, const ReadingPlan& plan) 
   BackendOptions backend = backend_options(program, plan.context.context_tokens);
   backend.kv_type = plan.context.kv_type;
   backend.prefill_chunk_tokens = plan.context.prefill_chunk_tokens;
-  return load(program, plan.model, {.backend = backend, .kv_store = kept_texts(program)});
+  return load(program, plan.model, {.backend = backend, .kv_store = plan.kept});
 }
 
 }  // namespace lectern::cli

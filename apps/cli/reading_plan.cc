@@ -70,6 +70,12 @@ struct Reading {
   int sum() const { return text_tokens + question_tokens; }
 };
 
+KvStoreOptions kept_texts(const Program& program) {
+  const uint64_t limit = kept_limit_bytes(program);
+  if (limit == 0) return {};
+  return {.folder = kept_folder(), .max_bytes = limit, .min_tokens = kMinKeptTokens};
+}
+
 int64_t helper_bytes(const Program& program) {
   if (program.options.helper_model.empty()) return 0;
   return static_cast<int64_t>(ModelFile::open(resolve_model(program.options.helper_model))->file_bytes());
@@ -91,7 +97,7 @@ int extended_context(const Program& program, const ModelFile& model) {
 
 ReadingPlan plan_reading(Program& program, DocumentSource& documents, std::span<const std::string> questions,
                          int answer_tokens) {
-  ReadingPlan plan{.model = open_model_file(program), .context = {}};
+  ReadingPlan plan{.model = open_model_file(program), .context = {}, .kept = kept_texts(program)};
   const Tokenizer tokenizer(plan.model->vocabulary(), plan.model->path().string());
   std::map<std::vector<int64_t>, int> counted;  // tokens of these documents
   Reading longest;
@@ -174,12 +180,6 @@ fs::path kept_folder() {
 uint64_t kept_limit_bytes(const Program& program) {
   const double gb = program.options.kept_gb.value_or(kDefaultKeptGb);
   return static_cast<uint64_t>(gb * 1e9);
-}
-
-KvStoreOptions kept_texts(const Program& program) {
-  const uint64_t limit = kept_limit_bytes(program);
-  if (limit == 0) return {};
-  return {.folder = kept_folder(), .max_bytes = limit, .min_tokens = kMinKeptTokens};
 }
 
 }  // namespace lectern::cli

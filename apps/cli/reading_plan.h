@@ -17,6 +17,7 @@ namespace lectern::cli {
 struct ReadingPlan {
   std::shared_ptr<const ModelFile> model;  // to be loaded
   ContextPlan context;
+  KvStoreOptions kept;  // where it is kept for the next question; without a folder nowhere
 };
 
 // For whichever of `questions` takes most, each about the documents that it names, or all; without questions,
@@ -35,7 +36,5 @@ Json to_json(const ContextPlan& plan);
 // Where the KV of whole documents is kept, and how much of it.
 std::filesystem::path kept_folder();
 uint64_t kept_limit_bytes(const Program& program);
-// Without a folder where nothing is to be kept.
-KvStoreOptions kept_texts(const Program& program);
 
 }  // namespace lectern::cli
