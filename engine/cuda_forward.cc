@@ -82,7 +82,7 @@ CudaBackend::CudaBackend(std::shared_ptr<const ModelFile> model, int device, con
   compute_capability_ = 10 * properties.major + properties.minor;
   n_multiprocessors_ = properties.multiProcessorCount;
 
-  options_.sparse_prefill.vertical_slash = false;  // pages are chosen by their means here
+  if (by_vertical_slash()) upload_vertical_slash();
   if (options_.fp8) {
     if (compute_capability_ < 89) {
       throw Error(ErrorCode::kUnsupported, device_name_ +
@@ -208,6 +208,7 @@ CudaBackend::Piece CudaBackend::upload(const CudaPiecePlan& plan, std::span<cons
     add(attention->prefill);
     add(attention->sparse);
     add(attention->samples);
+    add(attention->last);
   }
   add(plan.page_tables);
   size_t total = 0;
@@ -242,6 +243,7 @@ CudaBackend::Piece CudaBackend::upload(const CudaPiecePlan& plan, std::span<cons
     attention->prefill = tasks();
     attention->sparse = tasks();
     attention->samples = tasks();
+    attention->last = tasks();
   }
   piece.page_tables = ints();
   piece.n_labels = static_cast<int>(label_rows.size());

@@ -51,7 +51,7 @@ class CudaBackend final : public Backend {
     int index;
   };
   struct AttentionInputs {
-    const cuda::AttentionTask *prefill, *decode, *sparse, *samples;
+    const cuda::AttentionTask *prefill, *decode, *sparse, *samples, *last;
   };
   // A piece's inputs on the device, and what is known of its rows.
   struct Piece {
@@ -85,9 +85,18 @@ class CudaBackend final : public Backend {
   void attend(int index, const Piece& piece, const CudaAttentionPlan& plan, const AttentionInputs& inputs);
   void choose_pages(int index, const cuda::AttentionArgs& args, const Piece& piece,
                     const CudaAttentionPlan& plan, const AttentionInputs& inputs);
+  void choose_by_page_means(const cuda::AttentionArgs& args, const Piece& piece,
+                            const CudaAttentionPlan::SparsePart& part);
+  void choose_by_vertical_slash(int index, const cuda::AttentionArgs& args, const Piece& piece,
+                                int part_index, const CudaAttentionPlan& plan, const AttentionInputs& inputs);
+  const float* log_sum_exp(cuda::AttentionArgs args, int n_pages);
   void report_sparse(int index, const CudaAttentionPlan& plan);
   int splits(size_t n_tasks, int most_pages) const;
   cuda::PageLists page_lists(const CudaAttentionPlan& plan);
+  bool by_vertical_slash() const;
+  void upload_vertical_slash();
+  cuda::GatheredColumns gathered_columns(int index, const CudaAttentionPlan& plan);
+  int chunk_pages() const;
   void mlp(const CudaMlp& mlp, const __nv_bfloat16* x, int n, const ProductRows& y);
   void sparse_mlp(const CudaLayer& layer, const __nv_bfloat16* x, int n, float* residual);
   void head(const Piece& piece, int begin, int n);
@@ -120,6 +129,13 @@ class CudaBackend final : public Backend {
   // Sparse prefill.
   DeviceBuffer<float> page_means_{"page means"}, log_sum_exp_{"sampled attention"}, recall_{"sampled recall"};
   DeviceBuffer<int32_t> lists_{"page lists"}, list_lengths_{"page lists"};
+  // By columns and diagonals.
+  DeviceBuffer<int32_t> budgets_{"budgets of sparse attention"}, gathered_positions_{"gathered keys"},
+      tile_lists_{"lists of gathered keys"}, tile_list_lengths_{"lists of gathered keys"};
+  DeviceBuffer<float> turns_{"rotations"}, column_sums_{"sums of attention"};
+  DeviceBuffer<__half> turned_q_{"queries"};
+  DeviceBuffer<uint32_t> wanted_{"wanted keys"}, whole_pages_{"page lists"};
+  DeviceBuffer<std::byte> gathered_{"gathered keys"};
   // Mixture of experts.
   DeviceBuffer<float> router_{"expert routing"}, expert_weights_{"expert routing"}, expert_y_{"expert rows"},
       shared_y_{"expert rows"};

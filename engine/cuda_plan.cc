@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <climits>
 
+#include "engine/vertical_slash.h"
+
 namespace lectern {
 namespace {
 
@@ -21,21 +23,14 @@ class Planner {
   void add(const BatchPart& part, int page_table, CudaAttentionPlan& plan) const {
     const int n = part.n_tokens, group = config_.group_size();
     const bool few = n * group <= kMostDecodeRows;
-    const int queries = std::max(1, (few ? cuda::kDecodeRows : cuda::kPrefillRows) / group);
     const int n_sparse = n_sparse_tokens(part, sparse_);
     const auto first_sparse = static_cast<int>(plan.sparse.size());
-    for (int begin = 0, end = 0; begin < n; begin = end) {
-      const int position = part.first_position + begin, intra = position / chunk_ * chunk_;
-      end = begin + std::min({queries, n - begin, chunk_ - (position - intra)});
-      cuda::AttentionTask task = {.row = part.row + begin,
-                                  .n_queries = end - begin,
-                                  .first_position = position,
-                                  .page_table = page_table,
-                                  .succ_page = std::max(intra - chunk_, 0) / kKvPageTokens,
-                                  .intra_page = intra / kKvPageTokens,
-                                  .sparse = -1};
-      if (end <= n_sparse) {
+    for (cuda::AttentionTask& task :
+         cut(part.first_position, n, few ? cuda::kDecodeRows : cuda::kPrefillRows, page_table)) {
+      task.row += part.row;
+      if (task.row + task.n_queries <= part.row + n_sparse) {
         task.sparse = static_cast<int>(plan.sparse.size());
+        task.part = static_cast<int>(plan.sparse_parts.size());
         plan.sparse.push_back(task);
       }
       (few ? plan.decode : plan.prefill).push_back(task);
@@ -44,8 +39,6 @@ class Planner {
     }
     const auto n_lists = static_cast<int>(plan.sparse.size()) - first_sparse;
     if (n_lists == 0) return;
-    plan.sparse_parts.push_back(
-        {first_sparse, n_lists, page_table, (part.first_position + n - 1) / kKvPageTokens});
     cuda::AttentionTask sample = plan.sparse.back();
     sample.row += sample.n_queries - 1;
     sample.first_position += sample.n_queries - 1;
@@ -53,6 +46,17 @@ class Planner {
     plan.samples.push_back(sample);
     sample.sparse = -1;
     plan.samples.push_back(sample);
+
+    const int n_last = std::min(n, kEstimateQueries), before = n - n_last;
+    const auto last = cut(part.first_position + before, n_last, cuda::kPrefillRows, page_table);
+    plan.sparse_parts.push_back({.first = first_sparse,
+                                 .n = n_lists,
+                                 .page_table = page_table,
+                                 .whole_pages = (part.first_position + n - 1) / kKvPageTokens,
+                                 .first_last = static_cast<int>(plan.last.size()),
+                                 .n_last = static_cast<int>(last.size()),
+                                 .last_row = part.row + before});
+    plan.last.insert(plan.last.end(), last.begin(), last.end());
   }
 
   int query_kinds(const BatchPart& part) const {
@@ -60,6 +64,25 @@ class Planner {
   }
 
  private:
+  // n queries as tasks of at most so many rows, each of one chunk; rows of q count from 0.
+  std::vector<cuda::AttentionTask> cut(int first_position, int n, int rows, int page_table) const {
+    const int queries = std::max(1, rows / config_.group_size());
+    std::vector<cuda::AttentionTask> tasks;
+    for (int begin = 0, end = 0; begin < n; begin = end) {
+      const int position = first_position + begin, intra = position / chunk_ * chunk_;
+      end = begin + std::min({queries, n - begin, chunk_ - (position - intra)});
+      tasks.push_back({.row = begin,
+                       .n_queries = end - begin,
+                       .first_position = position,
+                       .page_table = page_table,
+                       .succ_page = std::max(intra - chunk_, 0) / kKvPageTokens,
+                       .intra_page = intra / kKvPageTokens,
+                       .sparse = -1,
+                       .part = 0});
+    }
+    return tasks;
+  }
+
   // Up to four blocks of decoding: a few drafted tokens with their query heads.
   static constexpr int kMostDecodeRows = 4 * cuda::kDecodeRows;
 

@@ -23,10 +23,14 @@ struct CudaAttentionPlan {
     int first, n;
     int page_table;   // its first page in CudaPiecePlan::page_tables
     int whole_pages;  // pages that may be left out
+    // The last queries, which show where the attention lies: tasks[first_last, first_last + n_last) of
+    // `last`, with rows that count from last_row.
+    int first_last, n_last, last_row;
   };
   std::vector<SparsePart> sparse_parts;
   std::vector<cuda::AttentionTask> sparse;   // again, by part and in order
   std::vector<cuda::AttentionTask> samples;  // two a part: a query read by its list, and in full
+  std::vector<cuda::AttentionTask> last;     // the last kEstimateQueries of each part
 };
 
 struct CudaPiecePlan {

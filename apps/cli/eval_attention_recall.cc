@@ -260,6 +260,9 @@ int eval_attention_recall(Program& program, const RecallOptions& options) {
   if (options.above >= options.tokens)
     throw Error(ErrorCode::kInvalidArgument,
                 "--above must be less than --tokens: nothing would be read sparsely");
+  if (program.options.dense)
+    throw Error(ErrorCode::kInvalidArgument,
+                "--dense reads nothing sparsely: leave it out, the text is read in full first anyway");
   return options.refine.empty() ? measure(program, options) : refine(program, options);
 }
 
@@ -279,22 +282,25 @@ void register_eval_attention_recall(CLI::App& eval, Program& program) {
   command->add_option("--above", options->above, "Those after so many are read sparsely")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
-  command
-      ->add_option("--thresholds", options->thresholds,
-                   "Shares of the best page's attention from which a page is read")
-      ->delimiter(',')
-      ->check(number_in(0, 1))
-      ->capture_default_str();
-  command->add_option(
+  CLI::Option* thresholds = command
+                                ->add_option("--thresholds", options->thresholds,
+                                             "Shares of the best page's attention from which a page is read")
+                                ->delimiter(',')
+                                ->check(number_in(0, 1))
+                                ->capture_default_str();
+  CLI::Option* refine = command->add_option(
       "--refine", options->refine,
       "Write budgets of columns and diagonals (a sparse_attention_config.json) that keep enough "
       "of this text's attention, raised from those of --sparse-config or of the model, else "
       "from 1000 and 6096");
+  refine->excludes(thresholds);
   command
       ->add_option("--bound", options->bound, "--refine: the share of the attention to keep in every piece")
+      ->needs(refine)
       ->check(number_in(0, 1))
       ->capture_default_str();
   command->add_option("--rounds", options->rounds, "--refine: at most so many readings of the text")
+      ->needs(refine)
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   add_model_options(command, program.options);

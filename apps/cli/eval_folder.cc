@@ -72,6 +72,8 @@ std::vector<FolderQuestion> read_questions(const FolderOptions& options) {
     question.question = entry.string("question");
     said_of(question.place, [&] { require_words(question.question, "question"); });
     question.answers = entry.strings("answers");
+    for (const std::string& answer : question.answers)
+      if (answer_tokens(answer).empty()) entry.fail("has an answer without words: \"" + answer + "\"");
     question.files = entry.strings("files");
     if (entry.has("kind")) question.kind = entry.string("kind");
     if (options.kind.empty() || question.kind == options.kind) questions.push_back(std::move(question));

@@ -100,6 +100,10 @@ class QaEvaluation {
                                        : std::vector<bool>(documents_.articles.size())),
         collection_(make_collection(documents_, left_out_)),
         source_(*collection_) {
+    if (level_ == Level::kNative && (options.passages > 0 || options.helper_calls != "auto")) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "--passages and --helpers do nothing at --level 4, which reads documents whole");
+    }
     if (options.unanswerable && documents_.articles.size() != questions_.articles.size()) {
       throw Error(ErrorCode::kInvalidArgument, options.documents + ": has another number of articles than " +
                                                    options.data + "; --unanswerable needs parallel files");

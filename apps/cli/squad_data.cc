@@ -31,6 +31,8 @@ class Reader {
         if (!document.text.empty()) document.text += "\n\n";
         const uint64_t begin = document.text.size();
         document.text += string(paragraph, "context", title);
+        if (document.text.find_first_not_of(" \t\r\n", begin) == std::string::npos)
+          throw Error(ErrorCode::kCorrupt, origin_ + ": an empty \"context\" in " + title);
         for (const Json& entry : list(paragraph, "qas", title)) {
           data.questions.push_back(question(entry));
           data.questions.back().number = data.questions.size() - 1;

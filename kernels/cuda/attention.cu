@@ -3,6 +3,7 @@
 // half a page of keys and of values lies in shared memory while the next half page is being copied
 // (cp.async).
 #include "kernels/cuda/attention_rows.cuh"
+#include "kernels/cuda/attention_scores.cuh"
 #include "kernels/cuda/attention_tile.cuh"
 #include "kernels/cuda/attention_walk.cuh"
 #include "kernels/cuda/cuda_kernels.h"
@@ -46,26 +47,13 @@ struct SideTiles {
   __device__ std::byte* staged(int turn) const { return tiles + S::kTileBytes + turn * (S::kTileBytes / 2); }
 };
 
-// Half a page: its page's place in the sequence, and the page.
+// Half a page of keys, or a tile of gathered ones.
 struct TileAt {
-  int page, id;
+  int first_key;   // of the sequence; of gathered keys, what the others share a chunk with
+  int id;          // of the page
+  int half;        // of the page
+  int first_slot;  // of gathered keys; else -1
 };
-
-template <typename S>
-__device__ __forceinline__ void load_queries(const AttentionArgs& args, const AttentionTask& task,
-                                             int kv_head, KeyChunk chunk, std::byte* shared) {
-  constexpr int kChunks = S::kHeadDim / 8;
-  const int group = args.n_heads / args.kv.n_kv_heads, n_rows = task.n_queries * group;
-  const __half* q = args.q[static_cast<int>(chunk)];
-  for (int i = static_cast<int>(threadIdx.x); i < S::kRows * kChunks; i += S::kThreads) {
-    const int r = i / kChunks;
-    uint4 bits = {0, 0, 0, 0};
-    if (r < n_rows)
-      bits = *reinterpret_cast<const uint4*>(
-          q + QueryRow(task, group, kv_head, r).at(args.n_heads, S::kHeadDim) + i % kChunks * 8);
-    *reinterpret_cast<uint4*>(shared + chunk_at<S::kHeadDim>(r, i % kChunks)) = bits;
-  }
-}
 
 // The warps of a block had different keys of the same rows: joins them over shared memory and writes them.
 template <typename S>
@@ -127,7 +115,14 @@ __device__ void write(const Rows<S>& rows, int first_row, int n_rows, const Atte
   }
 }
 
-template <typename S>
+// Which keys of a gathered tile the task does not read here; two tiles take turns.
+__device__ __forceinline__ bool* hidden_keys(int turn) {
+  __shared__ bool hidden[2 * kTileRows];
+  return hidden + turn * kTileRows;
+}
+
+// kGathered: there may be gathered columns.
+template <typename S, bool kGathered>
 __global__ void __launch_bounds__(S::kThreads, 2) attention_kernel(AttentionArgs args) {
   const auto task_index = static_cast<int>(blockIdx.x), kv_head = static_cast<int>(blockIdx.y);
   const auto split = static_cast<int>(blockIdx.z);
@@ -155,21 +150,26 @@ __global__ void __launch_bounds__(S::kThreads, 2) attention_kernel(AttentionArgs
         rows.values[t][n][2 * upper] = rows.values[t][n][2 * upper + 1] = 0;
     }
 
-  // Tile i is half i % 2 of page begin + i / 2; what lies behind the last key is not a tile.
-  int n_tiles = 2 * (walk.end - walk.begin);
-  if (n_tiles > 0 && walk.page(walk.end - 1) * kPageTokens + kTileRows >= walk.n_keys) --n_tiles;
+  // Tile i is half i % 2 of page begin + i / 2; what lies behind the last key is not a tile. Gathered tiles
+  // come after these. Tiles take turns in shared memory.
+  int n_whole = 2 * (walk.end - walk.begin);
+  if (n_whole > 0 && walk.page(walk.end - 1) * kPageTokens + kTileRows >= walk.n_keys) --n_whole;
+  const int n_tiles = n_whole + (kGathered ? walk.gathered_end - walk.gathered_begin : 0);
   const auto tile_at = [&](int i) {
-    if (i >= n_tiles) return TileAt{0, 0};
+    if (i >= n_tiles) return TileAt{0, 0, 0, -1};
+    if (kGathered && i >= n_whole) {
+      const int tile = walk.tiles[walk.gathered_begin + i - n_whole], slot = tile * kTileRows;
+      return TileAt{walk.positions[slot], walk.gathered_page + tile / 2, tile % 2, slot};
+    }
     const int page = walk.page(walk.begin + i / 2);
-    return TileAt{page, walk.page_table[page]};
+    return TileAt{page * kPageTokens + i % 2 * kTileRows, walk.page_table[page], i % 2, -1};
   };
-  const auto first_key_of = [](const TileAt& tile, int i) {
-    return tile.page * kPageTokens + i % 2 * kTileRows;
-  };
-  const auto copy = [&](const TileAt& tile, int i) {
-    const int n_rows = walk.n_keys - first_key_of(tile, i);
-    keys.copy(head_of(args.kv, args.kv.k, tile.id, kv_head), i % 2, n_rows, i % 2);
-    values.copy(head_of(args.kv, args.kv.v, tile.id, kv_head), i % 2, n_rows, i % 2);
+  const auto copy = [&](const TileAt& tile, int turn) {
+    const bool gathered = kGathered && tile.first_slot >= 0;
+    const KvLayer& kv = gathered ? args.gathered.kv : args.kv;
+    const int n_rows = gathered ? kTileRows : walk.n_keys - tile.first_key;
+    keys.copy(head_of(kv, kv.k, tile.id, kv_head), tile.half, n_rows, turn);
+    values.copy(head_of(kv, kv.v, tile.id, kv_head), tile.half, n_rows, turn);
     cp_async_commit();
   };
 
@@ -177,18 +177,24 @@ __global__ void __launch_bounds__(S::kThreads, 2) attention_kernel(AttentionArgs
   int loaded = -1;  // which queries are in shared memory
   if (n_tiles > 0) copy(tile, 0);
   for (int i = 0; i < n_tiles; ++i) {
+    const bool gathered = kGathered && tile.first_slot >= 0;
+    if (const int slot = static_cast<int>(threadIdx.x); gathered && slot < kTileRows)
+      hidden_keys(i % 2)[slot] = !walk.is_visible(task, tile.first_slot + slot);
     cp_async_wait<0>();
     __syncthreads();  // this tile is there, and no warp reads the one before any more
     // The page after the next is looked up now, so that its number is there when its copy begins.
     const TileAt after = tile_at(i + 2);
-    if (i + 1 < n_tiles) copy(next, i + 1);
-    const int chunk = static_cast<int>(key_chunk(task, tile.page)), key = first_key_of(tile, i);
+    if (i + 1 < n_tiles) copy(next, (i + 1) % 2);
+    const int chunk = static_cast<int>(key_chunk(task, tile.first_key / kPageTokens));
+    const int n_rows = gathered ? kTileRows : walk.n_keys - tile.first_key;
     const bool new_queries = chunk != loaded;
-    if (new_queries) load_queries<S>(args, task, kv_head, static_cast<KeyChunk>(chunk), queries);
+    if (new_queries)
+      load_queries<S::kHeadDim, S::kRows, S::kThreads>(args, task, kv_head, static_cast<KeyChunk>(chunk),
+                                                       queries);
     loaded = chunk;
     if (S::kBytes) {
-      keys.template widen<false>(walk.n_keys - key, i % 2);
-      values.template widen<true>(walk.n_keys - key, i % 2);
+      keys.template widen<false>(n_rows, i % 2);
+      values.template widen<true>(n_rows, i % 2);
     }
     if (S::kBytes || new_queries) __syncthreads();
 
@@ -202,7 +208,16 @@ __global__ void __launch_bounds__(S::kThreads, 2) attention_kernel(AttentionArgs
         for (int t = 0; t < S::kRowTiles; ++t)
           for (int j = 0; j < 4; ++j) scores[t][n][j] *= of_keys[8 * n + j % 2];
     }
-    if (key + kTileRows - 1 > task.first_position) {  // the tile reaches the diagonal
+    if (gathered) {
+      const bool* hidden = hidden_keys(i % 2);
+      LECTERN_UNROLL
+      for (int n = 0; n < S::kWarpKeys / 8; ++n)
+        for (int j = 0; j < 2; ++j) {
+          if (!hidden[col + 8 * n + j]) continue;
+          LECTERN_UNROLL
+          for (int t = 0; t < S::kRowTiles; ++t) scores[t][n][j] = scores[t][n][2 + j] = -INFINITY;
+        }
+    } else if (tile.first_key + kTileRows - 1 > task.first_position) {  // the tile reaches the diagonal
       LECTERN_UNROLL
       for (int t = 0; t < S::kRowTiles; ++t)
         for (int upper = 0; upper < 2; ++upper) {
@@ -211,7 +226,7 @@ __global__ void __launch_bounds__(S::kThreads, 2) attention_kernel(AttentionArgs
           LECTERN_UNROLL
           for (int n = 0; n < S::kWarpKeys / 8; ++n)
             for (int j = 0; j < 2; ++j)
-              if (key + col + 8 * n + j > position) scores[t][n][2 * upper + j] = -INFINITY;
+              if (tile.first_key + col + 8 * n + j > position) scores[t][n][2 * upper + j] = -INFINITY;
         }
     }
     weigh<S>(scale, scores, rows);
@@ -239,7 +254,11 @@ template <typename S>
 void launch_attention(const AttentionArgs& args, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(args.n_tasks), static_cast<unsigned>(args.kv.n_kv_heads),
                   static_cast<unsigned>(args.n_splits));
-  launch(attention_kernel<S>, grid, S::kThreads, S::kSharedBytes, stream, args);
+  if (args.gathered.positions != nullptr) {
+    launch(attention_kernel<S, true>, grid, S::kThreads, S::kSharedBytes, stream, args);
+  } else {
+    launch(attention_kernel<S, false>, grid, S::kThreads, S::kSharedBytes, stream, args);
+  }
 }
 
 template <int kHeadDim, bool kBytes>

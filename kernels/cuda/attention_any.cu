@@ -16,16 +16,20 @@ namespace {
 constexpr int kWarps = 4, kThreads = 32 * kWarps;
 constexpr int kPairs = 4;  // of columns that a lane holds: head_dim is at most 256
 
-// Columns col and col + 1 of the key or value at `position`.
-__device__ float2 load_pair(const AttentionArgs& args, const KvSide& side, int page_id, int kv_head,
-                            int position, int col) {
-  const std::byte* head = head_of(args.kv, side, page_id, kv_head);
-  const int at = position % kPageTokens * args.kv.head_dim + col;
+// Columns col and col + 1 of a page's key or value.
+__device__ float2 load_pair(const KvLayer& kv, const KvSide& side, int page_id, int kv_head, int slot,
+                            int col) {
+  const std::byte* head = head_of(kv, side, page_id, kv_head);
+  const int at = slot * kv.head_dim + col;
   if (side.type == KvType::kF16) return __half22float2(*reinterpret_cast<const __half2*>(head + at * 2));
   const auto* bytes = reinterpret_cast<const int8_t*>(head) + at;
-  const float scale =
-      reinterpret_cast<const float*>(head + kPageTokens * args.kv.head_dim)[position % kPageTokens];
+  const float scale = reinterpret_cast<const float*>(head + kPageTokens * kv.head_dim)[slot];
   return make_float2(scale * static_cast<float>(bytes[0]), scale * static_cast<float>(bytes[1]));
+}
+
+// Of the split's i-th gathered key, among all of the sequence.
+__device__ int gathered_slot(const PageWalk& walk, int i) {
+  return walk.tiles[walk.gathered_begin + i / kColumnTile] * kColumnTile + i % kColumnTile;
 }
 
 // A warp takes a row at a time, and 32 keys at a time: first a lane a key, then a lane some columns.
@@ -44,17 +48,25 @@ __global__ void attention_any_kernel(AttentionArgs args) {
     const int position = task.first_position + r / group;
     float2 sums[kPairs] = {};
     float maximum = -INFINITY, sum = 0;
-    for (int i = walk.begin * kPageTokens; i < walk.end * kPageTokens; i += 32) {
-      const int page = walk.page(i / kPageTokens), id = walk.page_table[page];
-      const int first_key = page * kPageTokens + i % kPageTokens;
-      if (first_key > position) continue;
-      const int n = min(32, position + 1 - first_key);
+    const int n_whole = (walk.end - walk.begin) * kPageTokens;
+    const int n_slots = n_whole + (walk.gathered_end - walk.gathered_begin) * kColumnTile;
+    for (int i = 0; i < n_slots; i += 32) {
+      const bool gathered = i >= n_whole;
+      // 32 keys: where they begin in their page, or in the gathered tiles.
+      const int first = gathered ? gathered_slot(walk, i - n_whole) : i % kPageTokens;
+      const int page = gathered ? walk.positions[first / kColumnTile * kColumnTile] / kPageTokens
+                                : walk.page(walk.begin + i / kPageTokens);
+      const int id = gathered ? walk.gathered_page + first / kPageTokens : walk.page_table[page];
+      const int slot = first % kPageTokens;
+      const int n = gathered ? 32 : min(32, position + 1 - page * kPageTokens - slot);
+      if (n <= 0) continue;
+      const KvLayer& kv = gathered ? args.gathered.kv : args.kv;
       const __half* q = args.q[static_cast<int>(key_chunk(task, page))] + q_at;
       float score = -INFINITY;
-      if (lane < n) {
+      if (lane < n && (!gathered || walk.is_visible(task, first + lane))) {
         score = 0;
         for (int col = 0; col < d; col += 2) {
-          const float2 k = load_pair(args, args.kv.k, id, kv_head, first_key + lane, col);
+          const float2 k = load_pair(kv, kv.k, id, kv_head, slot + lane, col);
           score += __half2float(q[col]) * k.x + __half2float(q[col + 1]) * k.y;
         }
         score *= args.scale * kLog2E;
@@ -71,7 +83,7 @@ __global__ void attention_any_kernel(AttentionArgs args) {
         if (col >= d) break;
         float2 total = make_float2(sums[p].x * shrink, sums[p].y * shrink);
         for (int k = 0; k < n; ++k) {
-          const float2 v = load_pair(args, args.kv.v, id, kv_head, first_key + k, col);
+          const float2 v = load_pair(kv, kv.v, id, kv_head, slot + k, col);
           total = make_float2(total.x + weights[k] * v.x, total.y + weights[k] * v.y);
         }
         sums[p] = total;

@@ -16,12 +16,24 @@ inline constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
 // carry the factor too, so it falls out of the results.
 inline constexpr float kWeightBits = 14;
 
+// Of a gathered key, `whole` as in GatheredColumns: the pages that the task reads whole may hold it as well.
+__device__ inline bool is_read_alone(int position, const AttentionTask& task, const uint32_t* whole) {
+  const int page = position / kPageTokens;
+  return position >= 0 && page < task.first_position / kPageTokens &&
+         (whole[page / 32] >> page % 32 & 1) == 0;
+}
+
 // The pages that one split of a task reads, [begin, end) of the task's list or of all of its pages.
 struct PageWalk {
   const int32_t* list;        // null: all pages
   const int32_t* page_table;  // of the sequence
   int begin, end;
   int n_keys;  // of the sequence that the task may see: the last query's position + 1
+  // The same of gathered tiles: the task's list of them; the positions [tiles, kColumnTile] and the first
+  // page of all tiles of the sequence, and a bit for each of its pages that is read whole.
+  int gathered_begin = 0, gathered_end = 0, gathered_page = 0;
+  const int32_t *tiles = nullptr, *positions = nullptr;
+  const uint32_t* whole = nullptr;
 
   __device__ PageWalk(const AttentionArgs& args, const AttentionTask& task, int kv_head, int split)
       : list(nullptr),
@@ -33,6 +45,7 @@ struct PageWalk {
       if (args.sparse.n[at] >= 0) {
         n = args.sparse.n[at];
         list = args.sparse.lists + at * args.sparse.max_pages;
+        walk_gathered(args, task, kv_head, split, at);
       }
     }
     begin = static_cast<int>(int64_t{n} * split / args.n_splits);
@@ -40,6 +53,25 @@ struct PageWalk {
   }
   // The page's place in the sequence.
   __device__ int page(int i) const { return list != nullptr ? list[i] : i; }
+  // Whether the task reads a gathered key here.
+  __device__ bool is_visible(const AttentionTask& task, int slot) const {
+    return is_read_alone(positions[slot], task, whole);
+  }
+
+ private:
+  __device__ void walk_gathered(const AttentionArgs& args, const AttentionTask& task, int kv_head, int split,
+                                int64_t at) {
+    const GatheredColumns& gathered = args.gathered;
+    if (gathered.positions == nullptr) return;
+    const int n = gathered.n_tiles[at];
+    gathered_begin = static_cast<int>(int64_t{n} * split / args.n_splits);
+    gathered_end = static_cast<int>(int64_t{n} * (split + 1) / args.n_splits);
+    gathered_page = task.part * (gathered.max_tiles / 2);
+    tiles = gathered.tiles + at * gathered.max_tiles;
+    positions = gathered.positions +
+                (int64_t{task.part} * args.kv.n_kv_heads + kv_head) * gathered.max_tiles * kColumnTile;
+    whole = gathered.whole + at * gathered.words;
+  }
 };
 
 // Which of the rotated queries a page of keys is read with (Dual Chunk Attention).

@@ -115,6 +115,7 @@ struct AttentionTask {
   int32_t page_table;             // index into `pages` of the sequence's first page
   int32_t succ_page, intra_page;  // Dual Chunk Attention as in kernels/cpu/kernel_table.h; 0 without
   int32_t sparse;                 // index of its lists in PageLists, or -1: all pages are read
+  int32_t part;                   // sparse >= 0: index of its sequence in GatheredColumns
 };
 // Which pages the sparse tasks read: task's list of KV head k begins at lists + (sparse * n_kv_heads + k) *
 // max_pages and has n[sparse * n_kv_heads + k] entries, ascending; fewer than 0: all pages are read.
@@ -122,6 +123,21 @@ struct PageLists {
   int32_t* lists;
   int32_t* n;
   int32_t max_pages;
+};
+
+// Single keys that sparse tasks read besides whole pages: copies in pages of their own. Those of a sequence
+// and KV head are its wanted columns, ascending, in tiles of kColumnTile whose keys are of one chunk of Dual
+// Chunk Attention; what is left of a tile is position -1. Tile i is half i % 2 of page part * max_tiles / 2 +
+// i / 2 of `kv`. A task reads of its tiles what lies before its own page and in no page that it reads whole.
+inline constexpr int kColumnTile = kPageTokens / 2;
+struct GatheredColumns {
+  KvLayer kv;
+  int32_t* positions;  // [parts, n_kv_heads, max_tiles, kColumnTile]; null: there are none
+  int32_t max_tiles;   // even
+  int32_t* tiles;  // [tasks, n_kv_heads, max_tiles]: those that a task reads, and how many, as in PageLists
+  int32_t* n_tiles;
+  uint32_t* whole;  // [tasks, n_kv_heads, words]: bits of the pages in the task's list
+  int32_t words;
 };
 
 inline constexpr int kPrefillRows = 128, kDecodeRows = 16;
@@ -137,6 +153,7 @@ struct AttentionArgs {
   float*
       partial;  // n_splits > 1: [n_tasks, n_kv_heads, n_splits, rows, d + 2] (sum, maximum, weighted values)
   PageLists sparse;
+  GatheredColumns gathered;
   float scale;         // 1/sqrt(d)
   __nv_bfloat16* out;  // [*, Hq d], rows as in q; null: only log_sum_exp is wanted
   float* log_sum_exp;  // [n_tasks, n_kv_heads, rows], natural logarithm; may be null
@@ -159,6 +176,61 @@ void select_pages(const SelectArgs& args, cudaStream_t stream);
 // the group of exp(few - all), where few and all are log_sum_exp [n_kv_heads, rows] of one task of one query.
 void fall_back(const float* few, const float* all, int n_kv_heads, int rows, int group, float least_recall,
                int first_list, int n_lists, const PageLists& lists, float* recall, cudaStream_t stream);
+
+// ---- Sparse attention by columns and diagonals (engine/vertical_slash.h) ----
+
+// out[n, n_heads d] = q turned by the angles of cos_sin [d] more.
+void turn_queries(const __half* q, int n, int n_heads, int d, const float* cos_sin, __half* out,
+                  cudaStream_t stream);
+
+// The attention of some queries of one sequence, summed over them along columns and diagonals.
+struct ColumnSumArgs {
+  // At most 64 consecutive queries as tasks of up to kPrefillRows rows, and their log_sum_exp.
+  AttentionArgs attention;
+  int first_position;  // of the first query
+  int n_keys;          // of the sequence: the last query's position + 1
+  float* columns;      // [n_heads, n_keys], by position of the key
+  float* diagonals;    // [n_heads, n_keys], by distance; zeros before
+};
+void sum_columns(const ColumnSumArgs& args, cudaStream_t stream);
+
+// Sets the bits of the budgets[2 * head] largest of each head's values, the first n_forced among them, of
+// equal ones the first: in the bits [n_kv_heads, words] that the heads of a group share, zeros before.
+struct LargestArgs {
+  const float* values;  // [n_heads, n], none negative
+  int n_heads, group, n;
+  const int32_t* budgets;
+  int n_forced;
+  uint32_t* bits;
+  int words;  // at least n / 32
+};
+void keep_largest(const LargestArgs& args, cudaStream_t stream);
+
+// Copies the wanted columns of one sequence, `part`, into its gathered tiles, but those of pages of which at
+// least half is wanted: their bits are set in dense [n_kv_heads, gathered.words].
+struct GatherColumnsArgs {
+  KvLayer kv;
+  const int32_t* pages;     // of the sequence
+  const uint32_t* columns;  // [n_kv_heads, 4 * n_pages], a bit a key
+  int n_pages;
+  int chunk_pages;  // of Dual Chunk Attention; n_pages without
+  GatheredColumns gathered;
+  int part;
+  int32_t* n_tiles;  // [n_kv_heads]
+  uint32_t* dense;
+};
+void gather_columns(const GatherColumnsArgs& args, cudaStream_t stream);
+
+// Writes what the tasks of one sequence read: the pages that a diagonal touches, the dense ones and their
+// own, and the gathered tiles that hold any other key for them.
+struct ChooseKeysArgs {
+  AttentionArgs attention;
+  const uint32_t* diagonals;  // [n_kv_heads, diagonal_words], a bit a distance
+  int diagonal_words;
+  const uint32_t* dense;   // as GatherColumnsArgs wrote them
+  const int32_t* n_tiles;  // [n_kv_heads]
+};
+void choose_keys(const ChooseKeysArgs& args, cudaStream_t stream);
 
 // ---- Mixture of experts ----
 

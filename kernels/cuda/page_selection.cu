@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cuda/attention_scores.cuh"
 #include "kernels/cuda/attention_tile.cuh"
 #include "kernels/cuda/attention_walk.cuh"
 #include "kernels/cuda/cuda_kernels.h"
@@ -27,21 +28,6 @@ struct Layout {
   static constexpr int kMassesAt =
       kQueryBytes + std::max(2 * kTileBytes, kPrefillRows* kWeightStride* static_cast<int>(sizeof(float)));
 };
-
-template <int kHeadDim>
-__device__ void load_queries(const AttentionArgs& args, const AttentionTask& task, int kv_head,
-                             KeyChunk chunk, std::byte* shared) {
-  constexpr int kChunks = kHeadDim / 8;
-  const int group = args.n_heads / args.kv.n_kv_heads, d = args.kv.head_dim;
-  const __half* q = args.q[static_cast<int>(chunk)];
-  for (int i = static_cast<int>(threadIdx.x); i < kPrefillRows * kChunks; i += kThreads) {
-    const int r = i / kChunks, col = i % kChunks * 8;
-    uint4 bits = {0, 0, 0, 0};
-    if (r < task.n_queries * group && col < d)
-      bits = *reinterpret_cast<const uint4*>(q + QueryRow(task, group, kv_head, r).at(args.n_heads, d) + col);
-    *reinterpret_cast<uint4*>(shared + chunk_at<kHeadDim>(r, i % kChunks)) = bits;
-  }
-}
 
 // A thread's share of a tile of means on its way from global memory to shared.
 template <int kHeadDim>
@@ -80,31 +66,6 @@ struct MeansTile {
   static __device__ __forceinline__ float rest(float x) { return x - __half2float(__float2half_rn(x)); }
 };
 
-// scores[16 rows, 64 pages] of a warp, spread as mma spreads its sums.
-using Scores = float[kTileRows / 8][4];
-
-template <int kHeadDim>
-__device__ void multiply_means(const std::byte* q, const std::byte* high, const std::byte* low, int row,
-                               Scores& scores) {
-  LECTERN_UNROLL
-  for (int n = 0; n < kTileRows / 8; ++n)
-    for (int i = 0; i < 4; ++i) scores[n][i] = 0;
-  LECTERN_UNROLL
-  for (int col = 0; col < kHeadDim; col += 16) {
-    uint32_t a[4];
-    ldmatrix_x4(a, row_major_16x16<kHeadDim>(q, row, col));
-    LECTERN_UNROLL
-    for (int n = 0; n < kTileRows / 16; ++n)
-      for (const std::byte* part : {high, low}) {
-        uint32_t r[4];
-        ldmatrix_x4(r, col_major_16x16<kHeadDim>(part, 16 * n, col));
-        const uint32_t b[2][2] = {{r[0], r[1]}, {r[2], r[3]}};
-        mma_m16n8k16(scores[2 * n], a, b[0]);
-        mma_m16n8k16(scores[2 * n + 1], a, b[1]);
-      }
-  }
-}
-
 // Calls use(page, n, scores) for the n pages from `page` on, tile by tile, with scores in powers of two and
 // -inf from n on. A tile is of one kind of chunk. Shared memory but the queries is free in use() after a
 // barrier.
@@ -135,14 +96,15 @@ __device__ void for_each_tile(const SelectArgs& args, const AttentionTask& task,
     const auto chunk = static_cast<int>(key_chunk(task, page));
     __syncthreads();  // what the tile before lay in is free
     if (chunk != loaded)
-      load_queries<kHeadDim>(args.attention, task, kv_head, static_cast<KeyChunk>(chunk), shared);
+      load_queries<kHeadDim, kPrefillRows, kThreads>(args.attention, task, kv_head,
+                                                     static_cast<KeyChunk>(chunk), shared);
     loaded = chunk;
     means.store(high, low);
     const int next = page + n, n_next = next < last ? size_of_tile(next) : 0;
     load(next, n_next);  // on their way while this tile is multiplied
     __syncthreads();
     Scores scores;
-    multiply_means<kHeadDim>(shared, high, low, 16 * warp, scores);
+    multiply_tile<kHeadDim>(shared, {high, low}, 16 * warp, scores);
     LECTERN_UNROLL
     for (int k = 0; k < kTileRows / 8; ++k)
       for (int i = 0; i < 4; ++i)

@@ -66,6 +66,7 @@ TEST_CASE("a bad question in a file is one error that names the file and the ent
   check(R"({"question": " ", "answers": [], "files": []})", "the question is empty");
   check(R"({"question": "?!", "answers": [], "files": []})", "has no words");
   check(R"({"question": "When?", "answers": 7, "files": []})", "has an \"answers\" that is no list");
+  check(R"({"question": "When?", "answers": ["1817", " "], "files": []})", "an answer without words: \" \"");
   check(R"({"question": "When?", "answers": [], "files": 7})", "has a \"files\" that is no list");
 }
 

@@ -82,6 +82,9 @@ TEST_CASE("what is not SQuAD is refused by name and field") {
   CHECK_THROWS_WITH(read_text(R"({"data": [{"title": "T", "paragraphs": [{"context": "c", "qas": [
                               {"question": "q?", "answers": []}]}]}]})"),
                     Contains("no answer for 'q?'"));
+  CHECK_THROWS_WITH(read_text(R"({"data": [{"title": "Mills", "paragraphs": [{"context": "c", "qas": []},
+                              {"context": " \n", "qas": []}]}]})"),
+                    Contains("an empty \"context\" in Mills"));
   CHECK_THROWS_AS(read_text("not json"), Error);
   CHECK_THROWS_AS(read_squad("/no/such/file.json"), Error);
 }

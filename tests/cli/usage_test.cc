@@ -121,6 +121,32 @@ TEST_CASE("what is no number or out of range is refused with the option") {
   }
 }
 
+TEST_CASE("an option that would do nothing beside another is refused") {
+  const World world;
+  const std::string text = world.write("a.md", "The albatross flew.\n").string();
+  const std::string data = world
+                               .write("en.json", R"({"data": [{"title": "Birds", "paragraphs": [
+      {"context": "The albatross flew.", "qas": [
+      {"question": "What flew?", "answers": [{"text": "albatross"}]}]}]}]})")
+                               .string();
+  const auto check = [&](std::vector<std::string> command, const std::vector<std::string>& options,
+                         const std::string& said) {
+    command.insert(command.end(), options.begin(), options.end());
+    const SubprocessResult result = world.run(command);
+    CHECK(result.exit_code == 2);
+    CHECK(is_one_error(result.err));
+    CHECK_THAT(result.err, Catch::Contains(said));
+  };
+  const std::vector<std::string> recall = {"eval", "attention-recall", "--text", text};
+  check(recall, {"--bound", "0.9"}, "--bound requires --refine");
+  check(recall, {"--rounds", "3"}, "--rounds requires --refine");
+  check(recall, {"--refine", text + ".json", "--thresholds", "0.1"}, "--thresholds");
+  check(recall, {"--dense"}, "--dense reads nothing sparsely");
+  const std::vector<std::string> whole = {"eval", "qa", "--data", data, "--level", "4"};
+  check(whole, {"--passages", "1"}, "--passages and --helpers do nothing at --level 4");
+  check(whole, {"--helpers", "always"}, "--passages and --helpers do nothing at --level 4");
+}
+
 TEST_CASE("on a terminal NO_COLOR turns emphasis off and elsewhere there is none") {
   if (!Terminal::available()) LECTERN_SKIP("no pseudo terminal can be opened here");
   const World world;

@@ -65,6 +65,9 @@ inline unsigned __ballot_sync(unsigned, int predicate) {
 inline int __popc(unsigned x) {
   return std::popcount(x);
 }
+inline int __ffs(int x) {
+  return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1;
+}
 // Fibers change only at barriers, so a plain read and write is atomic.
 template <typename T>
 T atomicAdd(T* at, T value) {
@@ -78,8 +81,9 @@ T atomicMax(T* at, T value) {
   *at = std::max(old, value);
   return old;
 }
-inline int atomicOr(int* at, int value) {
-  const int old = *at;
+template <typename T>
+T atomicOr(T* at, T value) {
+  const T old = *at;
   *at = old | value;
   return old;
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -163,14 +164,14 @@ inline KeyChunk chunk_of(const cuda::AttentionTask& task, int page) {
                                   : KeyChunk::kInter;
 }
 
-// `pages`: those that are read, or null: all. q[kind] + at is the query head.
+// `reads`: which of the keys are read, or null: all. q[kind] + at is the query head.
 struct RowResult {
   std::vector<double> out;
   double log_sum_exp;
 };
 inline RowResult attend_in_double(const TestQueries& queries, size_t at, const std::vector<float>& keys,
                                   const std::vector<float>& values, const cuda::AttentionTask& task,
-                                  int position, const std::vector<int32_t>* pages, int head_dim,
+                                  int position, const std::function<bool(int)>& reads, int head_dim,
                                   double scale) {
   const auto d = static_cast<size_t>(head_dim);
   std::vector<size_t> read;
@@ -178,7 +179,7 @@ inline RowResult attend_in_double(const TestQueries& queries, size_t at, const s
   double top = -INFINITY;
   for (int j = 0; j <= position; ++j) {
     const int page = j / cuda::kPageTokens;
-    if (pages != nullptr && std::ranges::count(*pages, page) == 0) continue;
+    if (reads && !reads(j)) continue;
     const float* q = queries.host[static_cast<int>(chunk_of(task, page))].data() + at;
     const float* k = keys.data() + static_cast<size_t>(j) * d;
     double dot = 0;

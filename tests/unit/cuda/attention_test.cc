@@ -113,16 +113,18 @@ Errors run_and_compare(const Run& run, uint64_t seed) {
   for (size_t t = 0; t < tasks.size(); ++t) {
     const AttentionTask& task = tasks[t].task;
     for (int kv_head = 0; kv_head < n_kv_heads; ++kv_head) {
-      const std::vector<int32_t>* pages =
-          run.lists.empty() ? nullptr : &run.lists[static_cast<size_t>(kv_head)];
-      if (pages != nullptr && pages->empty()) pages = nullptr;
+      std::function<bool(int)> reads;
+      if (!run.lists.empty() && !run.lists[static_cast<size_t>(kv_head)].empty())
+        reads = [&pages = run.lists[static_cast<size_t>(kv_head)]](int key) {
+          return std::ranges::count(pages, key / kPageTokens) > 0;
+        };
       for (int r = 0; r < task.n_queries * run.group; ++r) {
         const int head = kv_head * run.group + r % run.group;
         const auto at =
             static_cast<size_t>((task.row + r / run.group) * n_heads + head) * static_cast<size_t>(d);
         const RowResult truth = attend_in_double(
             queries, at, cache.keys(tasks[t].sequence, kv_head), cache.values(tasks[t].sequence, kv_head),
-            task, task.first_position + r / run.group, pages, d, double{scale});
+            task, task.first_position + r / run.group, reads, d, double{scale});
         const double log_sum =
             double{log_sums[(t * static_cast<size_t>(n_kv_heads) + static_cast<size_t>(kv_head)) *
                                 static_cast<size_t>(run.rows) +

@@ -301,6 +301,54 @@ TEST_CASE("CudaBackend: sparse prefill that keeps every page is dense and with f
     if (reading.recall < 0.9999) CHECK(reading.read == 1.0);
 }
 
+TEST_CASE("CudaBackend: sparse prefill by columns and diagonals") {
+  LECTERN_NEEDS_DEVICE();
+  const auto [dual, kv_type] = GENERATE(std::pair(false, KvType::kInt8), std::pair(true, KvType::kF16));
+  const auto run = [&, dual = dual, kv_type = kv_type](VerticalSlashBudget budget, float least_recall,
+                                                       std::vector<SparseReading>& readings) {
+    Qwen2Config config = tiny_config();
+    if (dual) config.dual_chunk_attention = DualChunkAttention{192, 64, 0};
+    config.sparse_attention.assign(
+        static_cast<size_t>(config.num_hidden_layers),
+        std::vector<VerticalSlashBudget>(static_cast<size_t>(config.num_attention_heads), budget));
+    const auto backend =
+        backend_of(make_tiny_model(config),
+                   {.kv_type = kv_type, .sparse = {.above_tokens = 0, .least_recall = least_recall}});
+    backend->set_sparse_tap([&](const SparseReading& reading) { readings.push_back(reading); });
+    return run_last(*backend, some_tokens(700));
+  };
+  std::vector<SparseReading> all, few, fallen;
+  const auto dense = run({1, 1000}, 0.0f, all);
+  CHECK(run({1000, 1}, 0.0f, all) == dense);
+  for (const SparseReading& reading : all) CHECK(reading.read == 1.0);
+  // What is lost can be noticed, and then all is read.
+  CHECK(run({60, 100}, 1.0f, fallen) == dense);
+  const auto sparse = run({60, 100}, 0.0f, few);
+  CHECK(sparse != dense);
+  REQUIRE(few.size() == fallen.size());
+  for (const SparseReading& reading : few) {
+    CHECK(reading.read < 0.99);
+    CHECK(reading.recall > 0.3);
+    CHECK(reading.recall < 0.99);
+  }
+}
+
+TEST_CASE("CudaBackend: each head has its own budget of columns and diagonals") {
+  LECTERN_NEEDS_DEVICE();
+  Qwen2Config config = tiny_config();
+  config.sparse_attention.assign(static_cast<size_t>(config.num_hidden_layers),
+                                 std::vector<VerticalSlashBudget>(4, {30, 100}));
+  config.sparse_attention[1][2] = {30, 1000};  // of KV head 1
+  const auto backend =
+      backend_of(make_tiny_model(config), {.sparse = {.above_tokens = 0, .least_recall = 0.0f}});
+  std::vector<SparseReading> readings;
+  backend->set_sparse_tap([&](const SparseReading& reading) { readings.push_back(reading); });
+  run_last(*backend, some_tokens(700));
+  CHECK(readings.size() >= 4);
+  for (const SparseReading& reading : readings)
+    CHECK((reading.read == 1.0) == (reading.layer == 1 && reading.kv_head == 1));
+}
+
 TEST_CASE("CudaBackend copies, exports and imports pages") {
   LECTERN_NEEDS_DEVICE();
   const KvType kv_type = GENERATE(KvType::kF16, KvType::kInt8);
