@@ -48,10 +48,14 @@ int kv_pages_for(int64_t kv_tokens) {
   return static_cast<int>((kv_tokens + kKvPageTokens - 1) / kKvPageTokens) + kSpareKvPages;
 }
 
+bool by_vertical_slash(const SparsePrefill& sparse, const Qwen2Config& config) {
+  return sparse.vertical_slash && !config.sparse_attention.empty();
+}
+
 std::string sparse_numerics(const SparsePrefill& sparse, const Qwen2Config& config) {
   if (config.context_tokens() <= sparse.above_tokens) return "";
   std::string selector = "page-means " + std::to_string(sparse.threshold);
-  if (sparse.vertical_slash && !config.sparse_attention.empty()) {
+  if (by_vertical_slash(sparse, config)) {
     Sha256 budgets;
     for (const auto& layer : config.sparse_attention)
       for (const VerticalSlashBudget& head : layer)

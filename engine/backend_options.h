@@ -23,6 +23,9 @@ inline constexpr int kSpareKvPages = 8;
 // Pages for `kv_tokens` positions and the spare ones.
 int kv_pages_for(int64_t kv_tokens);
 
+// Whether long prompts are read by columns and diagonals (vertical_slash.h), not by the means of pages.
+bool by_vertical_slash(const SparsePrefill& sparse, const Qwen2Config& config);
+
 // The part of Backend::numerics that sparse prefill adds, empty where it never happens.
 std::string sparse_numerics(const SparsePrefill& sparse, const Qwen2Config& config);
 

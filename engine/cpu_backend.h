@@ -89,7 +89,6 @@ class CpuBackend final : public Backend {
   void store_kv(int index, const Rows& rows, float* k, const float* v);
   void attend(int index, const Rows& rows, const Queries& queries, float* out);
   std::vector<HeadTasks> attention_tasks(int index, const Rows& rows, const Queries& queries, float* out);
-  bool by_vertical_slash() const;
   void choose_pages(int index, std::span<HeadTasks> heads);
   void choose_by_page_means(std::span<HeadTasks> heads);
   void choose_by_vertical_slash(int index, std::span<HeadTasks> heads);

@@ -2,19 +2,16 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/backend_options.h"
 #include "engine/cpu_backend.h"
 #include "engine/page_selection.h"
 
 namespace lectern {
 
-bool CpuBackend::by_vertical_slash() const {
-  return options_.sparse_prefill.vertical_slash && !config_.sparse_attention.empty();
-}
-
 // Gives the sparse tasks of each head what they read: all pages where a sampled query would lose more
 // attention than it may.
 void CpuBackend::choose_pages(int index, std::span<HeadTasks> heads) {
-  if (by_vertical_slash())
+  if (by_vertical_slash(options_.sparse_prefill, config_))
     choose_by_vertical_slash(index, heads);
   else
     choose_by_page_means(heads);

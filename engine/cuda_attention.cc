@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/backend_options.h"
 #include "engine/cuda_forward.h"
 
 namespace lectern {
@@ -23,7 +24,7 @@ void CudaBackend::attend(int index, const Piece& piece, const CudaAttentionPlan&
   cuda::AttentionArgs args = attention_args(index, piece);
   if (!plan.sparse.empty()) {
     args.sparse = page_lists(plan);
-    if (by_vertical_slash()) args.gathered = gathered_columns(index, plan);
+    if (by_vertical_slash(options_.sparse_prefill, config_)) args.gathered = gathered_columns(index, plan);
     choose_pages(index, args, piece, plan, inputs);
   }
   const auto run = [&](const cuda::AttentionTask* tasks, size_t n, int rows, int most_pages) {

@@ -82,7 +82,7 @@ CudaBackend::CudaBackend(std::shared_ptr<const ModelFile> model, int device, con
   compute_capability_ = 10 * properties.major + properties.minor;
   n_multiprocessors_ = properties.multiProcessorCount;
 
-  if (by_vertical_slash()) upload_vertical_slash();
+  if (by_vertical_slash(options_.sparse_prefill, config_)) upload_vertical_slash();
   if (options_.fp8) {
     if (compute_capability_ < 89) {
       throw Error(ErrorCode::kUnsupported, device_name_ +

@@ -93,7 +93,6 @@ class CudaBackend final : public Backend {
   void report_sparse(int index, const CudaAttentionPlan& plan);
   int splits(size_t n_tasks, int most_pages) const;
   cuda::PageLists page_lists(const CudaAttentionPlan& plan);
-  bool by_vertical_slash() const;
   void upload_vertical_slash();
   cuda::GatheredColumns gathered_columns(int index, const CudaAttentionPlan& plan);
   int chunk_pages() const;

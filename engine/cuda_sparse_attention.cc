@@ -3,6 +3,7 @@
 #include <climits>
 #include <numeric>
 
+#include "engine/backend_options.h"
 #include "engine/cuda_forward.h"
 #include "engine/vertical_slash.h"
 
@@ -22,10 +23,6 @@ int most_pages(const CudaAttentionPlan& plan) {
 }
 
 }  // namespace
-
-bool CudaBackend::by_vertical_slash() const {
-  return options_.sparse_prefill.vertical_slash && !config_.sparse_attention.empty();
-}
 
 // What choosing takes besides its memory: the budgets, and the two turns to the critical positions.
 void CudaBackend::upload_vertical_slash() {
@@ -104,7 +101,7 @@ void CudaBackend::choose_pages(int index, const cuda::AttentionArgs& attention, 
     args.tasks = inputs.sparse + part.first;
     args.n_tasks = part.n;
     args.rows = cuda::kPrefillRows;
-    if (by_vertical_slash()) {
+    if (by_vertical_slash(options_.sparse_prefill, config_)) {
       choose_by_vertical_slash(index, args, piece, static_cast<int>(i), plan, inputs);
     } else {
       choose_by_page_means(args, piece, part);
@@ -232,7 +229,8 @@ void CudaBackend::report_sparse(int index, const CudaAttentionPlan& plan) {
   };
   const std::vector<int32_t> lengths = download(list_lengths_.data(), n_lists);
   std::vector<int32_t> n_tiles(n_lists, 0);
-  if (by_vertical_slash()) n_tiles = download(tile_list_lengths_.data(), n_lists);
+  if (by_vertical_slash(options_.sparse_prefill, config_))
+    n_tiles = download(tile_list_lengths_.data(), n_lists);
   const std::vector<float> recall = download(recall_.data(), plan.sparse_parts.size() * n_kv_heads);
   for (size_t i = 0; i < plan.sparse_parts.size(); ++i) {
     const CudaAttentionPlan::SparsePart& part = plan.sparse_parts[i];

@@ -110,6 +110,7 @@ all_found() { values rate "$1" | awk 'NR == 1 && $1 < 1 { print "found only " 10
 
 lectern=$build/lectern unit_cuda=$build/tests/unit/cuda/unit_cuda bench_cuda=$build/tests/bench/bench_cuda
 text=tests/golden/reference/mixed_en_zh.txt
+cat docs/*.md ./*.md >"$work/long"  # some 45,000 tokens
 # 9.0: 90a, with what only Hopper has.
 capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d '. ')
 [ "$capability" = 90 ] && capability=90a
@@ -140,13 +141,17 @@ for model in ${models[@]+"${models[@]}"}; do
   step 120 "Speed in 8-bit floats: $name" well "$lectern" bench engine --device cuda --fp8 --model "$model" --prefill 32000 \
     --decode 128 --json
   step 180 "Perplexity: $name" well "$lectern" eval perplexity --device cuda --text $text --model "$model" --json
+  step 120 "Sparse attention by page means: $name" well "$lectern" eval attention-recall --device cuda --text "$work/long" \
+    --tokens 32000 --above 4096 --thresholds 0.02,0.1,0.3 --model "$model" --json
+  step 120 "Sparse attention by columns and diagonals: $name" well "$lectern" eval attention-recall --device cuda \
+    --text "$work/long" --tokens 32000 --above 4096 --refine "$work/budgets.json" --rounds 3 --model "$model" --json
   step 120 "Several clients: $name" well "$lectern" bench engine --device cuda --model "$model" --clients 1,4,16,64 --json
 done
 step 600 "compute-sanitizer racecheck" ran_on_device compute-sanitizer --tool racecheck --error-exitcode 99 "$unit_cuda"
 if [ $passkeys = 1 ] && [ ${#models[@]} -gt 0 ]; then
   for tokens in 131072 262144 524288 1000000; do
     step 900 "Pass keys in $tokens tokens" all_found "$lectern" eval needle --device cuda --extend dca --model "${models[0]}" \
-      --tokens $tokens --depths 5 --level whole --json
+      --tokens $tokens --depths 11 --level whole --json
   done
 fi
 [ $dry_run = 1 ] || echo "report: $report"

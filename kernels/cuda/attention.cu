@@ -106,7 +106,6 @@ __device__ void write(const Rows<S>& rows, int first_row, int n_rows, const Atte
       const int r = first_row + 16 * t + 8 * upper + lane / 4;
       if (r >= n_rows) continue;
       LECTERN_UNROLL
-      LECTERN_UNROLL
       for (int n = 0; n < S::kHeadDim / 8; ++n)
         output.values(r, 8 * n + lane % 4 * 2, rows.values[t][n][2 * upper], rows.values[t][n][2 * upper + 1],
                       rows.sum[t][upper]);

@@ -10,7 +10,7 @@ fail() { echo "gpu_check_test: $*" >&2; exit 1; }
 
 steps=$(tools/gpu_check.sh --dry-run --passkeys --model small.gguf)
 for wanted in "cmake --preset cuda" "unit_cuda" "memcheck" "racecheck" "bench_cuda" "eval devices" "bench engine --device cuda" \
-  "--model small.gguf" "--extend dca" "--tokens 1000000"; do
+  "--model small.gguf" "--extend dca" "--tokens 1000000" "attention-recall" "--refine"; do
   grep -qF -- "$wanted" <<<"$steps" || fail "no step has '$wanted'"
 done
 if [ $# -gt 0 ]; then

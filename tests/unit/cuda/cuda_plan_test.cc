@@ -119,6 +119,35 @@ TEST_CASE("The last queries of a prompt and short ones are not read sparsely") {
   CHECK(plan.last_attention.sparse.empty());
 }
 
+TEST_CASE("The last queries of each sparse part show where its attention lies") {
+  Qwen2Config config = tiny_config();
+  config.dual_chunk_attention = DualChunkAttention{192, 64, 0};  // chunks of 128
+  Batch batch;
+  const BatchPiece piece = batch.piece({{0, 600, 0}, {1000, 40, 0}, {300, 400, 1}});
+  const CudaPiecePlan plan = plan_piece(piece, config, {.above_tokens = 500});
+  REQUIRE(plan.attention.sparse_parts.size() == 2);
+  const int first_positions[] = {600 - 64, 700 - 64}, rows[] = {600 - 64, 640 + 400 - 64};
+  for (int i = 0; i < 2; ++i) {
+    const auto& part = plan.attention.sparse_parts[static_cast<size_t>(i)];
+    CHECK(part.last_row == rows[i]);
+    int row = 0;
+    for (int t = part.first_last; t < part.first_last + part.n_last; ++t) {
+      const cuda::AttentionTask& task = plan.attention.last[static_cast<size_t>(t)];
+      CHECK(task.row == row);
+      CHECK(task.first_position == first_positions[i] + row);
+      CHECK(task.page_table == part.page_table);
+      CHECK(task.n_queries * config.group_size() <= cuda::kPrefillRows);
+      CHECK(task.intra_page == (task.first_position + task.n_queries - 1) / 128);
+      CHECK(task.sparse == -1);
+      row += task.n_queries;
+    }
+    CHECK(row == 64);
+    for (int t = part.first; t < part.first + part.n; ++t)
+      CHECK(plan.attention.sparse[static_cast<size_t>(t)].part == i);
+    CHECK(plan.attention.samples[static_cast<size_t>(2 * i)].part == i);
+  }
+}
+
 TEST_CASE("Few tasks over many pages are shared out, many are not") {
   CHECK(attention_splits(1, 2, 1, 132) == 1);
   CHECK(attention_splits(1, 2, 4, 132) == 2);
