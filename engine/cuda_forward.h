@@ -63,6 +63,11 @@ class CudaBackend final : public Backend {
     int n;            // rows: plan->n, from the last layer's attention on those that are wanted
     const __half* q[kKeyChunks];
   };
+  // Of the KV heads of a sequence, a bit each: [n_kv_heads, words].
+  struct WantedKeys {
+    const uint32_t *columns, *diagonals;
+    int words;
+  };
   // Passes that differ in nothing but the numbers in these inputs are one graph: decoding.
   // rows, rows wanted, labels, kinds of key chunks, then tasks and splits of all layers and of the last one
   using GraphKey = std::array<int, 8>;
@@ -87,9 +92,12 @@ class CudaBackend final : public Backend {
                     const CudaAttentionPlan& plan, const AttentionInputs& inputs);
   void choose_by_page_means(const cuda::AttentionArgs& args, const Piece& piece,
                             const CudaAttentionPlan::SparsePart& part);
+  WantedKeys estimate_vertical_slash(int index, cuda::AttentionArgs args, const Piece& piece,
+                                     const CudaAttentionPlan::SparsePart& part,
+                                     const AttentionInputs& inputs);
   void choose_by_vertical_slash(int index, const cuda::AttentionArgs& args, const Piece& piece,
                                 int part_index, const CudaAttentionPlan& plan, const AttentionInputs& inputs);
-  const float* log_sum_exp(cuda::AttentionArgs args, int n_pages);
+  float* log_sum_exp(cuda::AttentionArgs args, int n_pages);
   void report_sparse(int index, const CudaAttentionPlan& plan);
   int splits(size_t n_tasks, int most_pages) const;
   cuda::PageLists page_lists(const CudaAttentionPlan& plan);
@@ -130,10 +138,11 @@ class CudaBackend final : public Backend {
   DeviceBuffer<int32_t> lists_{"page lists"}, list_lengths_{"page lists"};
   // By columns and diagonals.
   DeviceBuffer<int32_t> budgets_{"budgets of sparse attention"}, gathered_positions_{"gathered keys"},
-      tile_lists_{"lists of gathered keys"}, tile_list_lengths_{"lists of gathered keys"};
+      tile_lists_{"lists of gathered keys"}, tile_list_lengths_{"lists of gathered keys"},
+      n_gathered_tiles_{"gathered keys"};
   DeviceBuffer<float> turns_{"rotations"}, column_sums_{"sums of attention"};
   DeviceBuffer<__half> turned_q_{"queries"};
-  DeviceBuffer<uint32_t> wanted_{"wanted keys"}, whole_pages_{"page lists"};
+  DeviceBuffer<uint32_t> wanted_{"wanted keys"}, dense_pages_{"wanted keys"}, whole_pages_{"page lists"};
   DeviceBuffer<std::byte> gathered_{"gathered keys"};
   // Mixture of experts.
   DeviceBuffer<float> router_{"expert routing"}, expert_weights_{"expert routing"}, expert_y_{"expert rows"},

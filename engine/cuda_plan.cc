@@ -55,7 +55,9 @@ class Planner {
                                  .whole_pages = (part.first_position + n - 1) / kKvPageTokens,
                                  .first_last = static_cast<int>(plan.last.size()),
                                  .n_last = static_cast<int>(last.size()),
-                                 .last_row = part.row + before});
+                                 .last_row = part.row + before,
+                                 .last_position = part.first_position + before,
+                                 .n_keys = part.first_position + n});
     plan.last.insert(plan.last.end(), last.begin(), last.end());
   }
 

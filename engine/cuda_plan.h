@@ -23,9 +23,9 @@ struct CudaAttentionPlan {
     int first, n;
     int page_table;   // its first page in CudaPiecePlan::page_tables
     int whole_pages;  // pages that may be left out
-    // The last queries, which show where the attention lies: tasks[first_last, first_last + n_last) of
-    // `last`, with rows that count from last_row.
-    int first_last, n_last, last_row;
+    // The last queries, which show where the attention lies, from last_position on: tasks[first_last,
+    // first_last + n_last) of `last`, with rows that count from last_row. They see n_keys.
+    int first_last, n_last, last_row, last_position, n_keys;
   };
   std::vector<SparsePart> sparse_parts;
   std::vector<cuda::AttentionTask> sparse;   // again, by part and in order

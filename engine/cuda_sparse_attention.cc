@@ -80,7 +80,7 @@ cuda::GatheredColumns CudaBackend::gathered_columns(int index, const CudaAttenti
   gathered.kv.pages = gathered_.at_least(n_parts * u(n_gathered_pages) * gathered.kv.page_bytes);
   gathered.positions =
       gathered_positions_.at_least(n_parts * u(n_kv_heads) * u(gathered.max_tiles) * u(cuda::kColumnTile));
-  gathered.n_tiles = tile_list_lengths_.at_least(n_lists + u(n_kv_heads));
+  gathered.n_tiles = tile_list_lengths_.at_least(n_lists);
   gathered.tiles = tile_lists_.at_least(n_lists * u(gathered.max_tiles));
   gathered.whole = whole_pages_.at_least(n_lists * u(gathered.words));
   return gathered;
@@ -120,7 +120,7 @@ void CudaBackend::choose_pages(int index, const cuda::AttentionArgs& attention, 
 }
 
 // Of the tasks' rows, [n_tasks, n_kv_heads, rows].
-const float* CudaBackend::log_sum_exp(cuda::AttentionArgs args, int n_pages) {
+float* CudaBackend::log_sum_exp(cuda::AttentionArgs args, int n_pages) {
   const int n_kv_heads = config_.num_key_value_heads;
   args.out = nullptr;
   args.log_sum_exp = log_sum_exp_.at_least(u(args.n_tasks) * u(n_kv_heads) * u(args.rows));
@@ -140,68 +140,71 @@ void CudaBackend::choose_by_page_means(const cuda::AttentionArgs& args, const Pi
                      stream_);
 }
 
-void CudaBackend::choose_by_vertical_slash(int index, const cuda::AttentionArgs& args, const Piece& piece,
-                                           int part_index, const CudaAttentionPlan& plan,
-                                           const AttentionInputs& inputs) {
-  const CudaAttentionPlan::SparsePart& part = plan.sparse_parts[u(part_index)];
-  const int n_heads = config_.num_attention_heads, n_kv_heads = config_.num_key_value_heads;
-  const cuda::AttentionTask& end = plan.last[u(part.first_last + part.n_last - 1)];
-  const int first_position = plan.last[u(part.first_last)].first_position;
-  const int n_keys = end.first_position + end.n_queries, n_pages = part.whole_pages + 1;
-
-  // The last queries, at positions at which distances grow with every key (vertical_slash.h).
-  cuda::AttentionArgs last = args;
-  last.sparse = {};
-  last.gathered = {};
-  last.tasks = inputs.last + part.first_last;
-  last.n_tasks = part.n_last;
-  const size_t q_size = u(config_.q_size());
-  last.q[0] = piece.q[0] + u(part.last_row) * q_size;
-  __half* turned = turned_q_.at_least(2 * u(kEstimateQueries) * q_size);
+// What the budgets of the layer's heads want, from the attention of the part's last queries. These stand at
+// positions at which distances grow with every key (vertical_slash.h).
+CudaBackend::WantedKeys CudaBackend::estimate_vertical_slash(int index, cuda::AttentionArgs args,
+                                                             const Piece& piece,
+                                                             const CudaAttentionPlan::SparsePart& part,
+                                                             const AttentionInputs& inputs) {
+  const int n_heads = config_.num_attention_heads;
+  const size_t q_size = u(config_.q_size()), n_kv_heads = u(config_.num_key_value_heads);
+  args.sparse = {};
+  args.gathered = {};
+  args.tasks = inputs.last + part.first_last;
+  args.n_tasks = part.n_last;
+  args.q[0] = piece.q[0] + u(part.last_row) * q_size;
+  __half* turned = turned_q_.at_least((kKeyChunks - 1) * u(kEstimateQueries) * q_size);
   for (int kind = 1; kind < piece.plan->n_query_kinds; ++kind) {
-    cuda::turn_queries(last.q[0], n_keys - first_position, n_heads, config_.head_dim,
+    cuda::turn_queries(args.q[0], part.n_keys - part.last_position, n_heads, config_.head_dim,
                        turns_.data() + (kind - 1) * config_.head_dim, turned, stream_);
-    last.q[kind] = turned;
+    args.q[kind] = turned;
     turned += u(kEstimateQueries) * q_size;
   }
-  last.log_sum_exp = const_cast<float*>(log_sum_exp(last, n_pages));
+  args.log_sum_exp = log_sum_exp(args, part.whole_pages + 1);
 
-  const size_t n_sums = u(n_heads) * u(n_keys);
+  const size_t n_sums = u(n_heads) * u(part.n_keys);
   float* columns = column_sums_.at_least(2 * n_sums);
   float* diagonals = columns + n_sums;
   check_cuda(cudaMemsetAsync(diagonals, 0, n_sums * sizeof(float), stream_), "clear sums");
-  cuda::sum_columns({.attention = last,
-                     .first_position = first_position,
-                     .n_keys = n_keys,
+  cuda::sum_columns({.attention = args,
+                     .first_position = part.last_position,
+                     .n_keys = part.n_keys,
                      .columns = columns,
                      .diagonals = diagonals},
                     stream_);
 
-  const int words = n_pages * (kKvPageTokens / 32);
-  const size_t n_words = u(n_kv_heads) * u(words);
-  uint32_t* wanted = wanted_.at_least(2 * n_words + u(n_kv_heads) * u(args.gathered.words));
-  check_cuda(cudaMemsetAsync(wanted, 0, 2 * n_words * sizeof(uint32_t), stream_), "clear bits");
-  const int32_t* budgets = budgets_.data() + 2 * u(index) * u(n_heads);
-  cuda::LargestArgs largest = {.values = columns,
-                               .n_heads = n_heads,
-                               .group = config_.group_size(),
-                               .n = n_keys,
-                               .budgets = budgets,
-                               .n_forced = kSinkColumns,
-                               .bits = wanted,
-                               .words = words};
-  cuda::keep_largest(largest, stream_);
-  largest.values = diagonals;
-  largest.budgets = budgets + 1;
-  largest.n_forced = kNearDiagonals;
-  largest.bits = wanted + n_words;
-  cuda::keep_largest(largest, stream_);
+  const int words = (part.whole_pages + 1) * (kKvPageTokens / 32);
+  const size_t n_words = n_kv_heads * u(words);
+  uint32_t* bits = wanted_.at_least(2 * n_words);
+  check_cuda(cudaMemsetAsync(bits, 0, 2 * n_words * sizeof(uint32_t), stream_), "clear bits");
+  const auto keep = [&](const float* values, int which, int n_forced) {
+    cuda::keep_largest({.values = values,
+                        .n_heads = n_heads,
+                        .group = config_.group_size(),
+                        .n = part.n_keys,
+                        .budgets = budgets_.data() + 2 * u(index) * u(n_heads) + which,
+                        .n_forced = n_forced,
+                        .bits = bits + u(which) * n_words,
+                        .words = words},
+                       stream_);
+  };
+  keep(columns, 0, kSinkColumns);
+  keep(diagonals, 1, kNearDiagonals);
+  return {.columns = bits, .diagonals = bits + n_words, .words = words};
+}
 
-  uint32_t* dense = wanted + 2 * n_words;
-  int32_t* n_tiles = args.gathered.n_tiles + plan.sparse.size() * u(n_kv_heads);  // after those of the tasks
+void CudaBackend::choose_by_vertical_slash(int index, const cuda::AttentionArgs& args, const Piece& piece,
+                                           int part_index, const CudaAttentionPlan& plan,
+                                           const AttentionInputs& inputs) {
+  const CudaAttentionPlan::SparsePart& part = plan.sparse_parts[u(part_index)];
+  const size_t n_kv_heads = u(config_.num_key_value_heads);
+  const WantedKeys wanted = estimate_vertical_slash(index, args, piece, part, inputs);
+  uint32_t* dense = dense_pages_.at_least(n_kv_heads * u(args.gathered.words));
+  int32_t* n_tiles = n_gathered_tiles_.at_least(n_kv_heads);
+  const int n_pages = part.whole_pages + 1;
   cuda::gather_columns({.kv = args.kv,
                         .pages = piece.page_tables + part.page_table,
-                        .columns = wanted,
+                        .columns = wanted.columns,
                         .n_pages = n_pages,
                         .chunk_pages = std::min(chunk_pages(), n_pages),
                         .gathered = args.gathered,
@@ -210,8 +213,8 @@ void CudaBackend::choose_by_vertical_slash(int index, const cuda::AttentionArgs&
                         .dense = dense},
                        stream_);
   cuda::choose_keys({.attention = args,
-                     .diagonals = wanted + n_words,
-                     .diagonal_words = words,
+                     .diagonals = wanted.diagonals,
+                     .diagonal_words = wanted.words,
                      .dense = dense,
                      .n_tiles = n_tiles},
                     stream_);

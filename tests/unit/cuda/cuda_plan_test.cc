@@ -130,6 +130,8 @@ TEST_CASE("The last queries of each sparse part show where its attention lies") 
   for (int i = 0; i < 2; ++i) {
     const auto& part = plan.attention.sparse_parts[static_cast<size_t>(i)];
     CHECK(part.last_row == rows[i]);
+    CHECK(part.last_position == first_positions[i]);
+    CHECK(part.n_keys == first_positions[i] + 64);
     int row = 0;
     for (int t = part.first_last; t < part.first_last + part.n_last; ++t) {
       const cuda::AttentionTask& task = plan.attention.last[static_cast<size_t>(t)];
