@@ -139,7 +139,7 @@ LoadedModel load_hugging_face(const std::filesystem::path& folder) {
   model.config = read_config_json(read_file(config, kMaxConfigBytes), config);
   model.config.name =
       std::filesystem::absolute(config, ignored).lexically_normal().parent_path().filename().string();
-  if (const auto sparse = folder / "sparse_attention_config.json"; std::filesystem::exists(sparse, ignored))
+  if (const auto sparse = folder / kSparseAttentionFile; std::filesystem::exists(sparse, ignored))
     model.config.sparse_attention = read_sparse_attention_file(sparse, model.config);
   const TensorTable tensors = read_tensors(folder, model);
   model.weights = bind_weights(model.config, tensors, TensorNaming::kHuggingFace, folder.string());

@@ -80,16 +80,18 @@ void clear_kv_store(const fs::path& folder) {
   for (const StoredFile& file : list_files(folder)) remove_quietly(file.path);
 }
 
+std::string make_kv_store_folder(const fs::path& folder) {
+  std::error_code error;
+  if (fs::create_directories(folder, error)) fs::permissions(folder, fs::perms::owner_all, error);
+  if (!error && fs::is_directory(folder, error)) return "";
+  return folder.string() + ": cannot be made a folder for the KV of texts" +
+         (error ? ": " + error.message() : "");
+}
+
 KvStore::KvStore(const KvStoreOptions& options, Backend& backend, const ModelFingerprint& model)
     : options_(options), backend_(backend), geometry_(kv_geometry(backend, model)) {
-  std::error_code error;
-  if (fs::create_directories(options_.folder, error)) {
-    fs::permissions(options_.folder, fs::perms::owner_all, error);
-  }
-  if (error || !fs::is_directory(options_.folder, error)) {
-    throw Error(ErrorCode::kIo, options_.folder.string() + ": cannot be made a folder for the KV of texts" +
-                                    (error ? ": " + error.message() : "") + "; name another folder");
-  }
+  if (const std::string problem = make_kv_store_folder(options_.folder); !problem.empty())
+    throw Error(ErrorCode::kIo, problem + "; name another folder");
 }
 
 fs::path KvStore::path_of(std::span<const int32_t> tokens) const {

@@ -35,6 +35,9 @@ KvStoreUse kv_store_use(const std::filesystem::path& folder);
 // Deletes them, and nothing else in the folder.
 void clear_kv_store(const std::filesystem::path& folder);
 
+// Makes the folder, readable by its owner only, unless it is there. Returns why it cannot be made, or "".
+std::string make_kv_store_folder(const std::filesystem::path& folder);
+
 class KvStore {
  public:
   struct Stats {

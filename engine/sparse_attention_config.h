@@ -14,6 +14,8 @@
 
 namespace lectern {
 
+inline constexpr const char* kSparseAttentionFile = "sparse_attention_config.json";  // in a model's folder
+
 using SparseAttention = std::vector<std::vector<VerticalSlashBudget>>;  // as in Qwen2Config
 
 // Throws Error(kCorrupt) that names `origin`, the layer, the head and what is expected there.

@@ -1,11 +1,15 @@
 // lectern eval attention-recall: what sparse prefill keeps of the attention, and how much it reads for that,
 // on a text of one's own; and the budgets of columns and diagonals that keep enough of it.
+#include <unistd.h>
+
 #include <algorithm>
 #include <climits>
+#include <functional>
 #include <map>
 
 #include "apps/cli/command.h"
 #include "apps/cli/load_model.h"
+#include "apps/cli/measurement.h"
 #include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
 #include "base/clock.h"
@@ -32,20 +36,21 @@ struct RecallOptions {
 constexpr VerticalSlashBudget kFirstBudget{1000, 6096};
 constexpr int kStep = 2048;
 
+enum class Selector { kNone, kPageMeans, kVerticalSlash };  // kNone: everything is read
+
 struct Reading {
   struct Head {
     double recall = 0;  // sum over the pieces
     int n_pieces = 0;
     double worst_recall = 1;  // of the pieces
   };
-  std::string selector;
+  Selector selector = Selector::kNone;
   double threshold = 0;  // of the means of pages
   double seconds = 0;
   double mean_recall = 0, mean_read = 0;  // over layers, KV heads and pieces
   double worst_recall = 1;                // mean over the pieces of the worst layer and KV head
   int worst_layer = 0, worst_kv_head = 0;
   std::map<std::pair<int, int>, Head> heads;  // by layer and KV head
-  bool has_budgets = false;                   // the model comes with budgets, or they were given
 };
 
 std::vector<int32_t> first_tokens(const Engine& engine, const RecallOptions& options) {
@@ -85,7 +90,6 @@ Reading read_text(Program& program, const RecallOptions& options, const std::str
                                                         .device = device(program),
                                                         .sparse_config = sparse_config});
   Reading result;
-  result.has_budgets = !engine->config().sparse_attention.empty();
   engine->backend().set_sparse_tap([&](const SparseReading& reading) {
     Reading::Head& head = result.heads[{reading.layer, reading.kv_head}];
     head.recall += reading.recall;
@@ -113,31 +117,33 @@ Reading read_by_means(Program& program, const RecallOptions& options, double thr
   Reading reading = read_text(
       program, options, program.options.sparse_config,
       {.above_tokens = options.above, .threshold = static_cast<float>(threshold), .vertical_slash = false});
-  char name[40];
-  std::snprintf(name, sizeof(name), "threshold %.3f", threshold);
-  reading.selector = name;
+  reading.selector = Selector::kPageMeans;
   reading.threshold = threshold;
   return reading;
 }
 
 Reading read_by_budgets(Program& program, const RecallOptions& options, const std::string& sparse_config) {
   Reading reading = read_text(program, options, sparse_config, {.above_tokens = options.above});
-  reading.selector = "columns and diagonals";
+  reading.selector = Selector::kVerticalSlash;
   return reading;
 }
 
 std::string line_of(const Reading& reading) {
-  char line[200];
+  if (reading.selector == Selector::kNone) return "dense: " + format_seconds(reading.seconds);
+  char name[40] = "columns and diagonals", line[200];
+  if (reading.selector == Selector::kPageMeans)
+    std::snprintf(name, sizeof(name), "threshold %.3f", reading.threshold);
   std::snprintf(line, sizeof(line),
-                "%s: recall %.4f (worst %.4f, layer %d, KV head %d), %.1f %% of the pages read, ",
-                reading.selector.c_str(), reading.mean_recall, reading.worst_recall, reading.worst_layer,
-                reading.worst_kv_head, 100 * reading.mean_read);
+                "%s: recall %.4f (worst %.4f, layer %d, KV head %d), %.1f %% of the pages read, ", name,
+                reading.mean_recall, reading.worst_recall, reading.worst_layer, reading.worst_kv_head,
+                100 * reading.mean_read);
   return line + format_seconds(reading.seconds);
 }
 
 Json json_of(const Reading& reading) {
-  Json json = {{"selector", reading.threshold > 0 ? "page-means" : "vertical-slash"}};
-  if (reading.threshold > 0) json["threshold"] = reading.threshold;
+  const bool by_means = reading.selector == Selector::kPageMeans;
+  Json json = {{"selector", by_means ? "page-means" : "vertical-slash"}};
+  if (by_means) json["threshold"] = reading.threshold;
   json["mean_recall"] = reading.mean_recall;
   json["worst_recall"] = reading.worst_recall;
   json["worst_layer"] = reading.worst_layer;
@@ -157,34 +163,31 @@ Json result_of(const Program& program, const RecallOptions& options) {
 
 int measure(Program& program, const RecallOptions& options) {
   Output& out = program.output();
-  const ProgressFn progress = out.progress();
-  const uint64_t n = options.thresholds.size() + 2;
-  uint64_t done = 0;
-  const auto report = [&] {
-    if (progress) progress({.stage = "reading", .item = options.text, .items_done = done, .items_total = n});
-    ++done;
-  };
-  report();
-  const Reading dense = read_densely(program, options);
-  std::vector<Reading> readings;
-  for (const double threshold : options.thresholds) {
-    report();
-    readings.push_back(read_by_means(program, options, threshold));
-  }
-  report();
-  if (dense.has_budgets) readings.push_back(read_by_budgets(program, options, program.options.sparse_config));
-  out.end_progress();
+  using Read = std::function<Reading()>;
+  std::vector<Read> reads = {[&] { return read_densely(program, options); }};
+  for (const double threshold : options.thresholds)
+    reads.push_back([&, threshold] { return read_by_means(program, options, threshold); });
+  if (!open_model_file(program)->config().sparse_attention.empty())
+    reads.push_back([&] { return read_by_budgets(program, options, program.options.sparse_config); });
+  std::vector<Reading> readings;  // the dense one first
+  Measurement measurement(program);
+  measurement.each("reading", reads, [&](const Read& read) { readings.push_back(read()); });
   if (!out.json()) {
-    out.print_line("dense: " + format_seconds(dense.seconds));
     for (const Reading& reading : readings) out.print_line(line_of(reading));
-    return kExitFound;
+    return measurement.end();
   }
   Json result = result_of(program, options);
-  result["dense_seconds"] = dense.seconds;
   result["readings"] = Json::array();
-  for (const Reading& reading : readings) result["readings"].push_back(json_of(reading));
+  for (const Reading& reading : readings) {
+    if (reading.selector == Selector::kNone) {
+      result["dense_seconds"] = reading.seconds;
+    } else {
+      result["readings"].push_back(json_of(reading));
+    }
+  }
+  measurement.mark(result);
   out.print_json(result);
-  return kExitFound;
+  return measurement.end();
 }
 
 // Adds to the budgets of the groups of query heads whose recall is below the bound somewhere, as far as there
@@ -204,56 +207,81 @@ int raise(SparseAttention& budgets, const Reading& reading, int group, double bo
   return n_below;
 }
 
-// Raises budgets until the text keeps enough of its attention; the file always holds those measured last.
+// Where the budgets of a round lie while they are measured.
+struct ScratchFile {
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("lectern-budgets-" + std::to_string(::getpid()) + ".json");
+  ~ScratchFile() {
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+  }
+};
+
+// Nothing of the model may be overwritten but the budgets in its folder.
+void check_refined_file(const Program& program, const RecallOptions& options) {
+  std::vector<Input> inputs = {{"--text", options.text}};
+  const std::filesystem::path model = resolve_model(model_name(program));
+  if (std::filesystem::is_directory(model)) {
+    for (const auto& entry : std::filesystem::directory_iterator(model))
+      if (entry.path().filename() != kSparseAttentionFile) inputs.push_back({"--model", entry.path()});
+  } else {
+    inputs.push_back({"--model", model});
+  }
+  check_output("--refine", options.refine, inputs);
+}
+
+// Raises budgets until the text keeps enough of its attention; what is in the file was measured.
 int refine(Program& program, const RecallOptions& options) {
   Output& out = program.output();
-  const ProgressFn progress = out.progress();
-  const std::filesystem::path model = resolve_model(model_name(program));
-  // The budgets that it begins with, of --sparse-config or in the model's folder, may be replaced.
-  std::vector<Input> inputs = {{"--text", options.text}};
-  if (!std::filesystem::is_directory(model)) inputs.push_back({"--model", model});
-  check_output("--refine", options.refine, inputs);
-  const Qwen2Config config =
-      ModelFile::open(model, context_extension(program), program.options.sparse_config)->config();
+  check_refined_file(program, options);
+  const Qwen2Config config = open_model_file(program)->config();
   SparseAttention budgets = config.sparse_attention;
   if (budgets.empty())
     budgets.assign(
         static_cast<size_t>(config.num_hidden_layers),
         std::vector<VerticalSlashBudget>(static_cast<size_t>(config.num_attention_heads), kFirstBudget));
+  const ScratchFile scratch;
+  Measurement measurement(program);
   Json rounds = Json::array();
-  int n_below = 0;
-  for (int round = 1; round <= options.rounds; ++round) {
-    if (progress)
-      progress({.stage = "refining",
-                .item = options.text,
-                .items_done = static_cast<uint64_t>(round - 1),
-                .items_total = static_cast<uint64_t>(options.rounds)});
-    write_file_atomically(options.refine, sparse_attention_json(budgets, options.bound));
-    const Reading reading = read_by_budgets(program, options, options.refine);
+  int n_below = 1;
+  const auto next_round = [&] {
+    const std::string text = sparse_attention_json(budgets, options.bound);
+    write_file_atomically(scratch.path, text);
+    const Reading reading = read_by_budgets(program, options, scratch.path);
+    write_file_atomically(options.refine, text);
     n_below = raise(budgets, reading, config.group_size(), options.bound);
     rounds.push_back(json_of(reading));
     rounds.back()["groups_below"] = n_below;
-    if (!out.json()) {
-      out.end_progress();
-      out.print_line("round " + std::to_string(round) + ", " + line_of(reading) + ", " +
-                     std::to_string(n_below) + " groups of heads below the bound");
-    }
-    if (n_below == 0) break;
+    if (out.json()) return;
+    out.end_progress();
+    out.print_line("round " + std::to_string(rounds.size()) + ", " + line_of(reading) + ", " +
+                   std::to_string(n_below) + " groups of heads below the bound");
+  };
+  const ProgressFn progress = out.progress();
+  for (int round = 0; round < options.rounds && n_below > 0; ++round) {
+    if (progress)
+      progress({.stage = "refining",
+                .item = options.text,
+                .items_done = static_cast<uint64_t>(round),
+                .items_total = static_cast<uint64_t>(options.rounds)});
+    if (!measurement.part(next_round)) break;
   }
   out.end_progress();
   if (!out.json()) {
-    out.print_line(n_below == 0
-                       ? options.refine + ": the bound holds"
-                       : options.refine + ": the bound does not hold yet; go on with --sparse-config " +
-                             options.refine);
-    return kExitFound;
+    if (!rounds.empty())
+      out.print_line(n_below == 0
+                         ? options.refine + ": the bound holds"
+                         : options.refine + ": the bound does not hold yet; go on with --sparse-config " +
+                               options.refine);
+    return measurement.end();
   }
   Json result = result_of(program, options);
   result["bound"] = options.bound;
   result["file"] = options.refine;
   result["rounds"] = rounds;
+  measurement.mark(result);
   out.print_json(result);
-  return kExitFound;
+  return measurement.end();
 }
 
 int eval_attention_recall(Program& program, const RecallOptions& options) {

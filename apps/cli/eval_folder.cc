@@ -38,8 +38,10 @@ struct FolderQuestion {
 
 struct FolderSums {
   int n = 0, answerable = 0;
-  int contains = 0, cited = 0, cited_correct = 0, all_files = 0, refused = 0;  // of the answerable ones
-  int abstained = 0;                                                           // of the others
+  int contains = 0, refused = 0;                    // of the answerable ones
+  int with_files = 0, contains_with_files = 0;      // of those, the ones that name files
+  int cited = 0, cited_correct = 0, all_files = 0;  // of the latter
+  int abstained = 0;                                // of the others
   int64_t calls = 0;
   double seconds = 0;
 };
@@ -53,9 +55,11 @@ Json to_json(const FolderSums& sums) {
   Json json = {{"n", sums.n}};
   if (sums.answerable > 0) {
     json["contains"] = share(sums.contains, sums.answerable);
-    json["all_files_read"] = share(sums.all_files, sums.answerable);
-    json["cited"] = share(sums.cited, sums.answerable);
-    json["cited_of_correct"] = share(sums.cited_correct, sums.contains);
+    if (sums.with_files > 0) {
+      json["all_files_read"] = share(sums.all_files, sums.with_files);
+      json["cited"] = share(sums.cited, sums.with_files);
+      json["cited_of_correct"] = share(sums.cited_correct, sums.contains_with_files);
+    }
     json["wrongly_refused"] = share(sums.refused, sums.answerable);
   }
   if (others > 0) json["abstains"] = share(sums.abstained, others);
@@ -73,7 +77,8 @@ std::vector<FolderQuestion> read_questions(const FolderOptions& options) {
     said_of(question.place, [&] { require_words(question.question, "question"); });
     question.answers = entry.strings("answers");
     for (const std::string& answer : question.answers)
-      if (answer_tokens(answer).empty()) entry.fail("has an answer without words: \"" + answer + "\"");
+      if (answer_tokens(answer).empty())
+        entry.fail("has an answer without words: \"" + printable(answer) + "\"");
     question.files = entry.strings("files");
     if (entry.has("kind")) question.kind = entry.string("kind");
     if (options.kind.empty() || question.kind == options.kind) questions.push_back(std::move(question));
@@ -83,11 +88,6 @@ std::vector<FolderQuestion> read_questions(const FolderOptions& options) {
                 options.questions + ": no question is of the kind \"" + options.kind + "\"");
   }
   return questions;
-}
-
-// Documents are named as the indexed folder is, so a needed file is the end of a path.
-bool is_file(const std::string& path, const std::string& file) {
-  return path == file || path.ends_with("/" + file);
 }
 
 class FolderEvaluation {
@@ -136,7 +136,7 @@ class FolderEvaluation {
     for (const FolderQuestion& question : questions_) {
       for (const std::string& file : question.files) {
         if (std::none_of(documents.begin(), documents.end(),
-                         [&](const DocumentInfo& document) { return is_file(document.path, file); }))
+                         [&](const DocumentInfo& document) { return document.path == file; }))
           throw Error(ErrorCode::kInvalidArgument,
                       question.place + ": " + file + " is no document of " + options_.folder);
       }
@@ -156,12 +156,12 @@ class FolderEvaluation {
     const bool holds = contains_answer(without_markers(answer.text), question.answers);
     const bool cited = std::any_of(answer.citations.begin(), answer.citations.end(), [&](const Citation& c) {
       return std::any_of(question.files.begin(), question.files.end(),
-                         [&](const std::string& file) { return is_file(c.passage.path, file); });
+                         [&](const std::string& file) { return c.passage.path == file; });
     });
     const bool all_files =
         std::all_of(question.files.begin(), question.files.end(), [&](const std::string& file) {
           return std::any_of(answer.context.begin(), answer.context.end(),
-                             [&](const SourcePassage& passage) { return is_file(passage.path, file); });
+                             [&](const SourcePassage& passage) { return passage.path == file; });
         });
     for (FolderSums* sums : {&all_, &by_kind_[question.kind]}) {
       ++sums->n;
@@ -173,10 +173,13 @@ class FolderEvaluation {
       }
       ++sums->answerable;
       sums->contains += holds;
+      sums->refused += !answer.found;
+      if (question.files.empty()) continue;
+      ++sums->with_files;
+      sums->contains_with_files += holds;
       sums->cited += cited;
       sums->cited_correct += holds && cited;
       sums->all_files += all_files;
-      sums->refused += !answer.found;
     }
     if (question.answers.empty() ? answer.found : !holds)
       missed_.push_back(

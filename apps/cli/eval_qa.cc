@@ -12,6 +12,7 @@
 #include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/squad_data.h"
+#include "apps/common/reports.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -108,9 +109,16 @@ class QaEvaluation {
       throw Error(ErrorCode::kInvalidArgument, options.documents + ": has another number of articles than " +
                                                    options.data + "; --unanswerable needs parallel files");
     }
+    if (options.unanswerable && documents_.articles.size() < 2) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  options.data + ": has one article; --unanswerable leaves half of them out");
+    }
     sample_ = draw();
     std::vector<std::string> asked;
-    for (const SquadQuestion& question : sample_) asked.push_back(question.question);
+    for (const SquadQuestion& question : sample_) {
+      said_of(place_of(question, options.data), [&] { check(question); });
+      asked.push_back(question.question);
+    }
     model_ = open_model_for(program, level_, source_, asked);
   }
 
@@ -136,6 +144,15 @@ class QaEvaluation {
       if (n_of[left_out_[question.article] ? 1 : 0]-- > 0) sample.push_back(std::move(question));
     }
     return sample;
+  }
+
+  // What could not be measured.
+  void check(const SquadQuestion& question) const {
+    require_words(question.question, "question");
+    const std::vector<std::string> golds = golds_of(question);
+    if (std::all_of(golds.begin(), golds.end(),
+                    [](const std::string& gold) { return answer_tokens(gold).empty(); }))
+      throw Error(ErrorCode::kInvalidArgument, "none of its answers has a word");
   }
 
   void answer(const SquadQuestion& question) {

@@ -71,7 +71,13 @@ std::unique_ptr<Engine> load_planned(Program& program, const ReadingPlan& plan) 
   BackendOptions backend = backend_options(program, plan.context.context_tokens);
   backend.kv_type = plan.context.kv_type;
   backend.prefill_chunk_tokens = plan.context.prefill_chunk_tokens;
-  return load(program, plan.model, {.backend = backend, .kv_store = plan.kept});
+  KvStoreOptions kept = plan.kept;
+  if (const std::string problem = kept.folder.empty() ? "" : make_kv_store_folder(kept.folder);
+      !problem.empty()) {
+    program.output().warning(problem + "; what is read now is not kept for the next question");
+    kept = {};
+  }
+  return load(program, plan.model, {.backend = backend, .kv_store = kept});
 }
 
 }  // namespace lectern::cli

@@ -70,6 +70,36 @@ TEST_CASE("a bad question in a file is one error that names the file and the ent
   check(R"({"question": "When?", "answers": [], "files": 7})", "has a \"files\" that is no list");
 }
 
+TEST_CASE("a needed file is a path within the folder and not the end of one") {
+  const Notes notes;
+  notes.write("sub/README.md", "The meeting is on 4 May.\n");
+  const auto file = notes.folder() / "questions.json";
+  write_file_atomically(file, R"([{"question": "When?", "answers": ["4 May"], "files": ["README.md"]}])");
+  const SubprocessResult result = notes.run({"eval", "folder", notes.name(), "--questions", file.string()});
+  CHECK(result.exit_code == 2);
+  CHECK_THAT(result.err, Catch::Contains("entry 1: README.md is no document of"));
+}
+
+TEST_CASE("what eval qa could not measure is refused with the question") {
+  const Notes notes;
+  const auto file = notes.folder() / "squad.json";
+  const auto check = [&](const std::string& question, const std::string& answer, const std::string& said,
+                         std::vector<std::string> more = {}) {
+    write_file_atomically(
+        file, R"({"data": [{"title": "T", "paragraphs": [{"context": "It was built in 1850.", "qas": [
+        {"question": "When?", "answers": [{"text": "1850"}]}, {"question": ")" +
+                  question + R"(", "answers": [{"text": ")" + answer + "\"}]}]}]}]}");
+    more.insert(more.begin(), {"eval", "qa", "--data", file.string()});
+    const SubprocessResult result = notes.run(more);
+    CHECK(result.exit_code == 2);
+    CHECK(is_one_error(result.err));
+    CHECK_THAT(result.err, Catch::Contains("squad.json: ") && Catch::Contains(said));
+  };
+  check("?!", "1850", "question 2: the question has no words");
+  check("When?", "the", "question 2: none of its answers has a word");
+  check("When?", "1850", "has one article", {"--unanswerable"});
+}
+
 TEST_CASE("files of questions and settings that hold zero bytes are one error that names them") {
   const Notes notes;
   const auto zeros = notes.folder() / "zeros.json";

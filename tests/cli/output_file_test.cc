@@ -105,6 +105,33 @@ TEST_CASE("what a command reads is not overwritten by what it writes") {
   }
 }
 
+TEST_CASE("refined budgets replace nothing of the model, and nothing before they are measured") {
+  const Files files;
+  const fs::path model = files.folder() / "model";
+  fs::copy(fs::path(LECTERN_SOURCE_DIR) / "tests" / "golden" / "qwen2_tied" / "folder", model,
+           fs::copy_options::recursive);
+  const std::string text = files.file("text.txt", std::string(300, 'a')),
+                    mine = files.file("mine.json", "{}");
+  const auto refine = [&](const std::string& output, const std::string& tokens) {
+    return std::vector<std::string>{"eval",    "attention-recall", "--text",   text,       "--tokens",
+                                    tokens,    "--above",          "10",       "--rounds", "1",
+                                    "--model", model.string(),     "--refine", output};
+  };
+  for (const char* name : {"config.json", "tokenizer.json", "model-00001-of-00002.safetensors"}) {
+    const std::string path = (model / name).string(), before = read_file(path, 1 << 20);
+    files.check_refused(refine(path, "100"), "--refine", "is the file that --model names");
+    CHECK(read_file(path, 1 << 20) == before);
+  }
+  files.check_refused(refine(mine, "5000"), text, "fewer than the 5000");
+  CHECK(read_file(mine, 100) == "{}");
+  files.check_refused(refine((files.folder() / "nowhere" / "a.json").string(), "100"), "--refine",
+                      "there is no folder");
+  for (const std::string& path : {mine, (model / "sparse_attention_config.json").string()}) {
+    CHECK(files.run(refine(path, "100")).exit_code == 0);
+    CHECK_THAT(read_file(path, 1 << 20), Catch::Contains("vertical_and_slash"));
+  }
+}
+
 TEST_CASE("only regular files are written") {
   const Files files;
   const std::string pipe = (files.folder() / "pipe").string();

@@ -67,6 +67,18 @@ int64_t n_read(const Json& answer) {
 
 }  // namespace
 
+TEST_CASE("where nothing can be kept a document is read whole all the same") {
+  const Mills mills;
+  fs::create_directories(mills.kept().parent_path());
+  write_file_atomically(mills.kept(), "no folder");
+  const SubprocessResult result = mills.run(mills.command("When was mill 3 built?"));
+  CHECK((result.exit_code == 0 || result.exit_code == 1));
+  CHECK_THAT(result.err, Catch::Contains("kept: cannot be made a folder") &&
+                             Catch::Contains("is not kept for the next question"));
+  CHECK(World::json(result)["level"] == "4");
+  CHECK(read_file(mills.kept(), 100) == "no folder");
+}
+
 TEST_CASE("a document that was read whole is asked again without reading it") {
   const Mills mills;
   const Json first = mills.ask("When was mill 3 built?");
