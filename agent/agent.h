@@ -52,7 +52,7 @@ struct AskRequest {
 
 struct Citation {
   int number = 0;                           // [n] in the answer: from 1, in order of appearance
-  SourcePassage passage;                    // the chunk that holds the quote, with the quote's lines
+  SourcePassage passage;                    // the chunk that holds the quote, with its lines and heading
   std::string quote;                        // verbatim substring of the document's text, never empty
   uint64_t quote_begin = 0, quote_end = 0;  // bytes of the document's text
 };

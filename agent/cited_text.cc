@@ -93,12 +93,14 @@ bool only_says_not_found(std::string_view words) {
   return true;
 }
 
-// The chunk with the lines of a part of it, if it has lines: a source need not give any.
-SourcePassage with_lines_of(SourcePassage chunk, const TextRange& part) {
+// The chunk with the heading of a part of it, and its lines, if it has lines: a source need not give any.
+SourcePassage at_place_of(SourcePassage chunk, const TextRange& part) {
   const auto lines_in = [&](size_t begin, size_t end) {
     return static_cast<int>(std::count(chunk.text.begin() + static_cast<std::ptrdiff_t>(begin),
                                        chunk.text.begin() + static_cast<std::ptrdiff_t>(end), '\n'));
   };
+  for (const SourcePassage::Section& section : chunk.later_sections)
+    if (section.offset <= part.begin) chunk.heading_path = section.heading_path;
   if (chunk.last_line - chunk.first_line != lines_in(0, chunk.text.size())) return chunk;
   chunk.first_line += lines_in(0, part.begin);
   chunk.last_line = chunk.first_line + lines_in(part.begin, part.end);
@@ -385,7 +387,7 @@ void CitedText::add_citation(const SupportMatch& match) {
   if (known == citations_.end()) {
     Citation citation;
     citation.number = static_cast<int>(citations_.size()) + 1;
-    citation.passage = with_lines_of(chunk, match.sentence);
+    citation.passage = at_place_of(chunk, match.sentence);
     citation.quote = match.sentence.of(chunk.text);
     citation.quote_begin = begin;
     citation.quote_end = begin + citation.quote.size();

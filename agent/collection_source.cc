@@ -19,6 +19,8 @@ SourcePassage to_source(Passage passage) {
   out.path = std::move(passage.path);
   out.title = std::move(passage.title);
   out.heading_path = std::move(passage.chunk.heading_path);
+  for (Chunk::Section& section : passage.chunk.later_sections)
+    out.later_sections.push_back({section.offset, std::move(section.heading_path)});
   out.first_line = passage.chunk.first_line;
   out.last_line = passage.chunk.last_line;
   out.first_page = passage.chunk.first_page;

@@ -18,7 +18,12 @@ struct SourcePassage {
   int ordinal = 0;  // of the chunk in its document
   std::string path;
   std::string title;
-  std::string heading_path;
+  std::string heading_path;  // where the passage begins
+  struct Section {
+    uint64_t offset = 0;  // bytes from the passage's beginning
+    std::string heading_path;
+  };
+  std::vector<Section> later_sections;  // those that begin further on in the passage, ascending
   int first_line = 0, last_line = 0;
   int first_page = 0, last_page = 0;  // 0: no pages
   uint64_t begin = 0, end = 0;        // bytes of the document's text

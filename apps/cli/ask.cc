@@ -50,7 +50,10 @@ int ask(Program& program, const Options& options) {
   Output& out = program.output();
   auto [folder, question] = split_arguments(options.arguments, "ask", "question");
   require_question(folder, question);
-  if (question == "-") question = read_stdin(program.cancel);
+  if (question == "-") {
+    question = read_stdin(program.cancel);
+    question.erase(question.find_last_not_of(" \t\r\n") + 1);
+  }
   require_words(question, "question");
 
   const auto answerer = Answerer::open(program, folder, options.answer, question);

@@ -54,10 +54,6 @@ void check_output(const std::string& option, const fs::path& path, const std::ve
   } catch (const Error& error) {
     throw Error(error.code(), option + " " + error.what());
   }
-  const fs::path folder = file.has_parent_path() ? file.parent_path() : ".";
-  if (std::error_code error; !fs::is_directory(folder, error))
-    throw Error(ErrorCode::kIo, option + " " + path.string() + ": there is no folder " + folder.string() +
-                                    "; make it, or name a file elsewhere");
   for (const Input& input : inputs) {
     std::error_code error;
     std::string problem;
@@ -74,6 +70,10 @@ void check_output(const std::string& option, const fs::path& path, const std::ve
                   option + " " + path.string() + ": " + problem + "; name a file elsewhere");
     }
   }
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  if (std::error_code error; !fs::is_directory(folder, error))
+    throw Error(ErrorCode::kIo, option + " " + path.string() + ": there is no folder " + folder.string() +
+                                    "; make it, or name a file elsewhere");
 }
 
 OutputFile::OutputFile(std::string option, const fs::path& path, const std::vector<Input>& inputs)

@@ -26,6 +26,15 @@ Json document_json(const DocumentInfo& document) {
               {"chunks", document.n_chunks}, {"sha256", document.hash}};
 }
 
+// What the collection was made of: folders, or the one file that it is of.
+std::vector<std::string> sources_of(const fs::path& database, const Collection& collection) {
+  std::vector<std::string> roots = collection.roots();
+  if (roots.size() != 1 || collection.stats().n_documents != 1) return roots;
+  const fs::path file = fs::path(roots[0]) / collection.documents()[0].path;
+  if (default_collection_path(file) == database) return {file.string()};
+  return roots;
+}
+
 // One line for each collection in the data folder; those that cannot be read are warnings.
 int status_of_all(Program& program) {
   Output& out = program.output();
@@ -34,7 +43,7 @@ int status_of_all(Program& program) {
     try {
       const auto collection = Collection::open(database);
       const CollectionStats stats = collection->stats();
-      const std::vector<std::string> roots = collection->roots();
+      const std::vector<std::string> roots = sources_of(database, *collection);
       if (out.json()) {
         list.push_back(Json{{"collection", database.string()},
                             {"folders", roots},
@@ -201,7 +210,7 @@ int remove(Program& program, const RemoveOptions& options) {
             ? "the files themselves stay"
             : "the files themselves stay; to leave them out of the next index, too, name them in .ignore");
     if (kv_store_use(kept_folder()).files > 0)
-      out.note("so does what documents that were read whole left on disk: lectern rm --kept deletes it");
+      out.note("texts that were read whole stay on disk, too: lectern rm --kept deletes them");
   }
   return n > 0 || options.paths.empty() ? kExitFound : kExitNothing;
 }

@@ -193,6 +193,26 @@ TEST_CASE("a citation has the lines of its quote") {
   CHECK(lines_of(chunk, "It came from Leeds.") == std::pair(0, 0));
 }
 
+TEST_CASE("a citation has the heading of its quote") {
+  SourcePassage chunk;
+  chunk.text =
+      "The boat has a diesel engine.\n\n## Mooring\nThe berth is number 47.\n\n## Winter\nShe sleeps.\n";
+  chunk.heading_path = "Boat > Engine";
+  chunk.later_sections = {{chunk.text.find("## Mooring"), "Boat > Mooring"},
+                          {chunk.text.find("## Winter"), "Boat > Winter"}};
+  const auto heading_of = [&](const std::string& claim) {
+    const auto passages = merge_neighbours({chunk});
+    const SupportIndex support(passages, "", {});
+    CitedText cited(passages, support, "", [](std::string_view) { return true; });
+    cited.feed(claim);
+    cited.finish();
+    REQUIRE(cited.citations().size() == 1);
+    return cited.citations().front().passage.heading_path;
+  };
+  CHECK(heading_of("The boat has a diesel engine.") == "Boat > Engine");
+  CHECK(heading_of("The berth is number 47.") == "Boat > Mooring");
+}
+
 TEST_CASE("refusals are recognised") {
   CHECK(says_not_found("The passages do not mention this."));
   CHECK(says_not_found("段落中没有这个信息。"));
