@@ -170,6 +170,9 @@ SupportIndex::Claim SupportIndex::analyse(std::string_view text) const {
     claim.weight += entry.weight;
     claim.terms.push_back(entry);
   }
+  for (size_t i = 0; i < sentences_.size() && !claim.held_in_its_script; ++i)
+    claim.held_in_its_script =
+        sentences_[i].unspaced == claim.unspaced && claim.weight > 0 && score(claim, i) >= kAttach;
   return claim;
 }
 
@@ -232,7 +235,9 @@ double SupportIndex::score(const Claim& claim, size_t i) const {
   const double overlap = held / claim.weight;
   if (claim.unspaced == sentence.unspaced)
     return claim.speaks_of_the_unknown || shares_only_numbers(claim, sentence) ? 0 : overlap;
-  // Written in another script: only names, numbers and translated keywords can meet.
+  // Written in another script: only names, numbers and translated keywords can meet. Keywords alone ("born")
+  // fit any sentence about another one as well, and say nothing where the claim's own words are found.
+  if (held_strong == 0 && claim.held_in_its_script) return 0;
   const double names = held_strong > 0 ? 0.4 + 0.2 * held_strong / claim.weight : 0;
   return std::max(overlap, std::min(1.0, names + 0.6 * sentence.keyword_share));
 }

@@ -71,6 +71,7 @@ class SupportIndex {
     std::vector<Measure> measures;
     bool unspaced = false;
     bool speaks_of_the_unknown = false;  // a name of the question, or a number, that the evidence lacks
+    bool held_in_its_script = false;     // by some sentence, enough for a citation
   };
 
   Claim analyse(std::string_view claim) const;

@@ -147,6 +147,20 @@ TEST_CASE("keywords join a claim to a sentence of another script") {
   CHECK(quote(passages, *match) == "桥上有石狮。");
 }
 
+TEST_CASE("keywords alone do not outweigh a sentence with the claim's own names") {
+  const auto passages = evidence({"梁维之先生，一九零四年出生于宁波。",
+                                  "Professor Imre Kozma was born in Szeged in 1829. Lise Brandt sang."});
+  const SupportIndex support(passages, "Where was the teacher of Lise Brandt born?", {"出生"});
+  const std::string claim = "The teacher of Lise Brandt, Professor Imre Kozma, was born in Szeged";
+  CHECK_FALSE(support.best_in(0, claim));
+  const auto match = support.best(claim);
+  REQUIRE(match);
+  CHECK(match->passage == 1);
+  // Without it, what was translated is all there is.
+  const auto foreign = evidence({"梁维之先生，一九零四年出生于宁波。"});
+  CHECK(SupportIndex(foreign, "When was Mr. Liang born?", {"出生"}).best("Mr. Liang was born in Ningbo"));
+}
+
 TEST_CASE("nothing to compare is no match") {
   const auto passages = evidence({"Some text here."});
   const SupportIndex index(passages, "q", {});
