@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "apps/cli/command.h"
+#include "apps/cli/scratch_folder.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "retrieval/bm25.h"
@@ -46,20 +47,6 @@ std::vector<Line> read_lines(const std::string& path) {
   if (lines.empty()) throw Error(ErrorCode::kCorrupt, path + ": holds nothing");
   return lines;
 }
-
-// A folder for the index that goes with the object.
-struct ScratchFolder {
-  std::filesystem::path path;
-  ScratchFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "lectern-bench-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw Error(ErrorCode::kIo, name + ": cannot be made");
-    path = name;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-};
 
 double write_index(Store& store, const std::vector<Line>& chunks, const CancelToken& cancel) {
   const Stopwatch watch;

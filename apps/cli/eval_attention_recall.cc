@@ -1,7 +1,5 @@
 // lectern eval attention-recall: what sparse prefill keeps of the attention, and how much it reads for that,
 // on a text of one's own; and the budgets of columns and diagonals that keep enough of it.
-#include <unistd.h>
-
 #include <algorithm>
 #include <climits>
 #include <functional>
@@ -12,6 +10,7 @@
 #include "apps/cli/measurement.h"
 #include "apps/cli/number_options.h"
 #include "apps/cli/output_file.h"
+#include "apps/cli/scratch_folder.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -207,16 +206,6 @@ int raise(SparseAttention& budgets, const Reading& reading, int group, double bo
   return n_below;
 }
 
-// Where the budgets of a round lie while they are measured.
-struct ScratchFile {
-  std::filesystem::path path =
-      std::filesystem::temp_directory_path() / ("lectern-budgets-" + std::to_string(::getpid()) + ".json");
-  ~ScratchFile() {
-    std::error_code ignored;
-    std::filesystem::remove(path, ignored);
-  }
-};
-
 // Nothing of the model may be overwritten but the budgets in its folder.
 void check_refined_file(const Program& program, const RecallOptions& options) {
   std::vector<Input> inputs = {{"--text", options.text}};
@@ -240,14 +229,15 @@ int refine(Program& program, const RecallOptions& options) {
     budgets.assign(
         static_cast<size_t>(config.num_hidden_layers),
         std::vector<VerticalSlashBudget>(static_cast<size_t>(config.num_attention_heads), kFirstBudget));
-  const ScratchFile scratch;
+  const ScratchFolder scratch;  // for the budgets of a round while they are measured
+  const std::filesystem::path measured = scratch.path / kSparseAttentionFile;
   Measurement measurement(program);
   Json rounds = Json::array();
   int n_below = 1;
   const auto next_round = [&] {
     const std::string text = sparse_attention_json(budgets, options.bound);
-    write_file_atomically(scratch.path, text);
-    const Reading reading = read_by_budgets(program, options, scratch.path);
+    write_file_atomically(measured, text);
+    const Reading reading = read_by_budgets(program, options, measured);
     write_file_atomically(options.refine, text);
     n_below = raise(budgets, reading, config.group_size(), options.bound);
     rounds.push_back(json_of(reading));
