@@ -32,16 +32,19 @@ void CudaBackend::attend(int index, const Piece& piece, const CudaAttentionPlan&
     args.tasks = tasks;
     args.n_tasks = static_cast<int>(n);
     args.rows = rows;
-    args.n_splits = splits(n, most_pages);
-    args.partial =
-        args.n_splits == 1
-            ? nullptr
-            : partial_.at_least(cuda::attention_partial_floats(args.n_tasks, config_.num_key_value_heads,
-                                                               args.n_splits, rows, config_.head_dim));
-    cuda::attention(args, stream_);
+    run_attention(args, most_pages);
   };
   run(inputs.prefill, plan.prefill.size(), cuda::kPrefillRows, plan.prefill_pages);
   run(inputs.decode, plan.decode.size(), cuda::kDecodeRows, plan.decode_pages);
+}
+
+// The pages of the tasks, so many at most, shared out as their number asks for.
+void CudaBackend::run_attention(cuda::AttentionArgs args, int most_pages) {
+  args.n_splits = splits(static_cast<size_t>(args.n_tasks), most_pages);
+  if (args.n_splits > 1)
+    args.partial = partial_.at_least(cuda::attention_partial_floats(
+        args.n_tasks, config_.num_key_value_heads, args.n_splits, args.rows, config_.head_dim));
+  cuda::attention(args, stream_);
 }
 
 int CudaBackend::splits(size_t n_tasks, int most_pages) const {

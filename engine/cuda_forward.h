@@ -99,6 +99,7 @@ class CudaBackend final : public Backend {
                                 int part_index, const CudaAttentionPlan& plan, const AttentionInputs& inputs);
   float* log_sum_exp(cuda::AttentionArgs args, int n_pages);
   void report_sparse(int index, const CudaAttentionPlan& plan);
+  void run_attention(cuda::AttentionArgs args, int most_pages);
   int splits(size_t n_tasks, int most_pages) const;
   cuda::PageLists page_lists(const CudaAttentionPlan& plan);
   void upload_vertical_slash();

@@ -121,14 +121,9 @@ void CudaBackend::choose_pages(int index, const cuda::AttentionArgs& attention, 
 
 // Of the tasks' rows, [n_tasks, n_kv_heads, rows].
 float* CudaBackend::log_sum_exp(cuda::AttentionArgs args, int n_pages) {
-  const int n_kv_heads = config_.num_key_value_heads;
   args.out = nullptr;
-  args.log_sum_exp = log_sum_exp_.at_least(u(args.n_tasks) * u(n_kv_heads) * u(args.rows));
-  args.n_splits = splits(u(args.n_tasks), n_pages);
-  if (args.n_splits > 1)
-    args.partial = partial_.at_least(
-        cuda::attention_partial_floats(args.n_tasks, n_kv_heads, args.n_splits, args.rows, config_.head_dim));
-  cuda::attention(args, stream_);
+  args.log_sum_exp = log_sum_exp_.at_least(u(args.n_tasks) * u(config_.num_key_value_heads) * u(args.rows));
+  run_attention(args, n_pages);
   return args.log_sum_exp;
 }
 

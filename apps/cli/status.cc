@@ -27,9 +27,10 @@ Json document_json(const DocumentInfo& document) {
 }
 
 // What the collection was made of: folders, or the one file that it is of.
-std::vector<std::string> sources_of(const fs::path& database, const Collection& collection) {
+std::vector<std::string> sources_of(const fs::path& database, const Collection& collection,
+                                    int64_t n_documents) {
   std::vector<std::string> roots = collection.roots();
-  if (roots.size() != 1 || collection.stats().n_documents != 1) return roots;
+  if (roots.size() != 1 || n_documents != 1) return roots;
   const fs::path file = fs::path(roots[0]) / collection.documents()[0].path;
   if (default_collection_path(file) == database) return {file.string()};
   return roots;
@@ -43,7 +44,7 @@ int status_of_all(Program& program) {
     try {
       const auto collection = Collection::open(database);
       const CollectionStats stats = collection->stats();
-      const std::vector<std::string> roots = sources_of(database, *collection);
+      const std::vector<std::string> roots = sources_of(database, *collection, stats.n_documents);
       if (out.json()) {
         list.push_back(Json{{"collection", database.string()},
                             {"folders", roots},

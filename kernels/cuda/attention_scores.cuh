@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/cuda/attention_tile.cuh"
 #include "kernels/cuda/attention_walk.cuh"
@@ -11,6 +12,18 @@
 #include "kernels/cuda/instructions.cuh"
 
 namespace lectern::cuda {
+
+// Calls run(std::integral_constant<int, kHeadDim>()) with the size that heads are padded to.
+template <typename Run>
+void with_padded_head_dim(int head_dim, const Run& run) {
+  if (head_dim <= 64) {
+    run(std::integral_constant<int, 64>());
+  } else if (head_dim <= 128) {
+    run(std::integral_constant<int, 128>());
+  } else {
+    run(std::integral_constant<int, 256>());
+  }
+}
 
 // Rows without a query are zeros.
 template <int kHeadDim, int kRows, int kThreads>
@@ -30,6 +43,8 @@ __device__ __forceinline__ void load_queries(const AttentionArgs& args, const At
 
 // scores[16 rows, 64 keys] of a warp, spread as mma spreads its sums.
 using Scores = float[kTileRows / 8][4];
+// Floats of a row of scores in shared memory: rows of a warp lie in different banks.
+inline constexpr int kWeightStride = kTileRows + 8;
 
 // Of the 16 rows from `row` on. Keys are the sum of the parts.
 template <int kHeadDim, int kParts>

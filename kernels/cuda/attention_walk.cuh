@@ -16,11 +16,38 @@ inline constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
 // carry the factor too, so it falls out of the results.
 inline constexpr float kWeightBits = 14;
 
+__device__ inline bool has_bit(const uint32_t* bits, int i) {
+  return (bits[i / 32] >> i % 32 & 1) != 0;
+}
+
 // Of a gathered key, `whole` as in GatheredColumns: the pages that the task reads whole may hold it as well.
 __device__ inline bool is_read_alone(int position, const AttentionTask& task, const uint32_t* whole) {
   const int page = position / kPageTokens;
-  return position >= 0 && page < task.first_position / kPageTokens &&
-         (whole[page / 32] >> page % 32 & 1) == 0;
+  return position >= 0 && page < task.first_position / kPageTokens && !has_bit(whole, page);
+}
+
+// The positions of a sequence's gathered keys, [max_tiles, kColumnTile], and the first page of their copies.
+__device__ inline int32_t* gathered_positions(const GatheredColumns& gathered, int part, int n_kv_heads,
+                                              int kv_head) {
+  return gathered.positions + (int64_t{part} * n_kv_heads + kv_head) * gathered.max_tiles * kColumnTile;
+}
+__device__ inline int first_gathered_page(const GatheredColumns& gathered, int part) {
+  return part * (gathered.max_tiles / 2);
+}
+
+// Of a warp: lists the pages before `end` that are read, ascending. Returns how many.
+template <typename IsRead>
+__device__ int list_pages(int end, const IsRead& is_read, int32_t* list) {
+  const auto lane = static_cast<int>(threadIdx.x % 32);
+  int n = 0;
+  for (int i = 0; i < end; i += 32) {
+    const int page = i + lane;
+    const bool chosen = page < end && is_read(page);
+    const unsigned all_chosen = __ballot_sync(0xffffffffu, chosen);
+    if (chosen) list[n + __popc(all_chosen & ((1u << lane) - 1))] = page;
+    n += __popc(all_chosen);
+  }
+  return n;
 }
 
 // The pages that one split of a task reads, [begin, end) of the task's list or of all of its pages.
@@ -66,10 +93,9 @@ struct PageWalk {
     const int n = gathered.n_tiles[at];
     gathered_begin = static_cast<int>(int64_t{n} * split / args.n_splits);
     gathered_end = static_cast<int>(int64_t{n} * (split + 1) / args.n_splits);
-    gathered_page = task.part * (gathered.max_tiles / 2);
+    gathered_page = first_gathered_page(gathered, task.part);
     tiles = gathered.tiles + at * gathered.max_tiles;
-    positions = gathered.positions +
-                (int64_t{task.part} * args.kv.n_kv_heads + kv_head) * gathered.max_tiles * kColumnTile;
+    positions = gathered_positions(gathered, task.part, args.kv.n_kv_heads, kv_head);
     whole = gathered.whole + at * gathered.words;
   }
 };

@@ -13,8 +13,7 @@ namespace {
 
 constexpr int kThreads = 256, kWarps = kThreads / 32;
 static_assert(kWarps * 16 == kPrefillRows);
-constexpr int kWeightStride = kTileRows + 8;  // floats of a row: rows of a warp lie in different banks
-constexpr int kDistances = 2 * kTileRows;     // between a tile's keys and up to kTileRows queries
+constexpr int kDistances = 2 * kTileRows;  // between a tile's keys and up to kTileRows queries
 
 // Shared memory: queries; keys; weights [kPrefillRows, kWeightStride]; the tile's sums along columns [group,
 // kTileRows] and diagonals [group, kDistances]. Heads are padded to kHeadDim.
@@ -215,13 +214,8 @@ void turn_queries(const __half* q, int n, int n_heads, int d, const float* cos_s
 }
 
 void sum_columns(const ColumnSumArgs& args, cudaStream_t stream) {
-  if (args.attention.kv.head_dim <= 64) {
-    launch_sum<64>(args, stream);
-  } else if (args.attention.kv.head_dim <= 128) {
-    launch_sum<128>(args, stream);
-  } else {
-    launch_sum<256>(args, stream);
-  }
+  with_padded_head_dim(args.attention.kv.head_dim,
+                       [&](auto padded) { launch_sum<decltype(padded)::value>(args, stream); });
 }
 
 void keep_largest(const LargestArgs& args, cudaStream_t stream) {

@@ -32,14 +32,10 @@ __device__ int sum_before(int x, int& total) {
   return before;
 }
 
-__device__ int32_t* positions_of(const GatheredColumns& gathered, int part, int n_kv_heads, int kv_head) {
-  return gathered.positions + (int64_t{part} * n_kv_heads + kv_head) * gathered.max_tiles * kColumnTile;
-}
-
 // A KV head a block, a page a thread.
 __global__ void list_columns_kernel(GatherColumnsArgs args) {
   const auto kv_head = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
-  int32_t* const positions = positions_of(args.gathered, args.part, args.kv.n_kv_heads, kv_head);
+  int32_t* const positions = gathered_positions(args.gathered, args.part, args.kv.n_kv_heads, kv_head);
   const auto* const columns = reinterpret_cast<const uint4*>(args.columns) + int64_t{kv_head} * args.n_pages;
   uint32_t* const dense = args.dense + int64_t{kv_head} * args.gathered.words;
   for (int word = thread; word < args.gathered.words; word += kThreads) dense[word] = 0;
@@ -76,7 +72,7 @@ __device__ void copy_side(const GatherColumnsArgs& args, const KvSide& from, con
                           const int32_t* positions, int tile, int kv_head) {
   const int d = args.kv.head_dim, row_bytes = from.type == KvType::kInt8 ? d : 2 * d;
   std::byte* const out = const_cast<std::byte*>(
-      head_of(args.gathered.kv, to, int64_t{args.part} * (args.gathered.max_tiles / 2) + tile / 2, kv_head));
+      head_of(args.gathered.kv, to, first_gathered_page(args.gathered, args.part) + tile / 2, kv_head));
   const int first = tile % 2 * kColumnTile, pieces = row_bytes / 8;
   for (int i = static_cast<int>(threadIdx.x); i < kColumnTile * pieces; i += kThreads) {
     const int row = i / pieces, at = i % pieces * 8, position = positions[row];
@@ -102,7 +98,7 @@ __global__ void copy_columns_kernel(GatherColumnsArgs args) {
   const auto tile = static_cast<int>(blockIdx.x), kv_head = static_cast<int>(blockIdx.y);
   if (tile >= args.n_tiles[kv_head]) return;
   const int32_t* positions =
-      positions_of(args.gathered, args.part, args.kv.n_kv_heads, kv_head) + tile * kColumnTile;
+      gathered_positions(args.gathered, args.part, args.kv.n_kv_heads, kv_head) + tile * kColumnTile;
   copy_side(args, args.kv.k, args.gathered.kv.k, positions, tile, kv_head);
   copy_side(args, args.kv.v, args.gathered.kv.v, positions, tile, kv_head);
 }
@@ -111,7 +107,8 @@ __global__ void copy_columns_kernel(GatherColumnsArgs args) {
 __device__ void list_tiles(const ChooseKeysArgs& args, const AttentionTask& task, int kv_head,
                            const uint32_t* whole, int64_t at) {
   const GatheredColumns& gathered = args.attention.gathered;
-  const int32_t* const positions = positions_of(gathered, task.part, args.attention.kv.n_kv_heads, kv_head);
+  const int32_t* const positions =
+      gathered_positions(gathered, task.part, args.attention.kv.n_kv_heads, kv_head);
   const auto lane = static_cast<int>(threadIdx.x);
   int n = 0;
   for (int tile = 0; tile < args.n_tiles[kv_head]; ++tile) {
@@ -153,15 +150,8 @@ __global__ void choose_kernel(ChooseKeysArgs args) {
   for (int i = thread; i < gathered.words; i += kThreads) gathered.whole[at * gathered.words + i] = whole[i];
   if (thread >= 32) return;
   const PageLists& lists = args.attention.sparse;
-  int32_t* const list = lists.lists + at * lists.max_pages;
-  int n = 0;
-  for (int i = 0; i < end; i += 32) {
-    const int page = i + thread;
-    const bool is_read = page < end && (whole[page / 32] >> page % 32 & 1) != 0;
-    const unsigned chosen = __ballot_sync(0xffffffffu, is_read);
-    if (is_read) list[n + __popc(chosen & ((1u << thread) - 1))] = page;
-    n += __popc(chosen);
-  }
+  const int n = list_pages(
+      end, [&](int page) { return has_bit(whole, page); }, lists.lists + at * lists.max_pages);
   if (thread == 0) lists.n[at] = n;
   list_tiles(args, task, kv_head, whole, at);
 }

@@ -17,7 +17,6 @@ constexpr int kSinkPages = 1, kLocalPages = 4;  // as in engine/page_selection.h
 
 constexpr int kThreads = 256, kWarps = kThreads / 32;
 static_assert(kWarps * 16 == kPrefillRows);
-constexpr int kWeightStride = kTileRows + 8;  // floats of a row: rows of a warp lie in different banks
 
 // Shared memory: queries; the pages' means, as halves and as what these leave over, which together hold 22
 // bits of them (in their place, later: weights [kPrefillRows, kWeightStride]); masses. Heads are padded to
@@ -209,16 +208,8 @@ __global__ void __launch_bounds__(kThreads) select_kernel(SelectArgs args, int m
   if (warp != 0) return;
   const PageLists& lists = args.attention.sparse;
   const int64_t at = int64_t{task.sparse} * kv.n_kv_heads + kv_head;
-  int32_t* const list = lists.lists + at * lists.max_pages;
-  int n = 0;
-  for (int i = 0; i < end; i += 32) {
-    const int page = i + lane;
-    bool is_read = page < end;
-    if (page >= first && page < last) is_read = (read[(page - first) / 32] >> (page - first) % 32 & 1) != 0;
-    const unsigned chosen = __ballot_sync(0xffffffffu, is_read);
-    if (is_read) list[n + __popc(chosen & ((1u << lane) - 1))] = page;
-    n += __popc(chosen);
-  }
+  const auto is_read = [&](int page) { return page < first || page >= last || has_bit(read, page - first); };
+  const int n = list_pages(end, is_read, lists.lists + at * lists.max_pages);
   if (lane == 0) lists.n[at] = n;
 }
 
@@ -300,13 +291,8 @@ void page_means(const KvLayer& kv, const int32_t* pages, int n_pages, float* mea
 
 void select_pages(const SelectArgs& args, cudaStream_t stream) {
   if (args.attention.n_tasks == 0) return;
-  if (args.attention.kv.head_dim <= 64) {
-    launch_select<64>(args, stream);
-  } else if (args.attention.kv.head_dim <= 128) {
-    launch_select<128>(args, stream);
-  } else {
-    launch_select<256>(args, stream);
-  }
+  with_padded_head_dim(args.attention.kv.head_dim,
+                       [&](auto padded) { launch_select<decltype(padded)::value>(args, stream); });
 }
 
 void fall_back(const float* few, const float* all, int n_kv_heads, int rows, int group, float least_recall,

@@ -173,18 +173,27 @@ TEST_CASE("a claim after a refusal is checked") {
   CHECK(cite("The passages do not say it.").unsupported.empty());
 }
 
+namespace {
+
+// What is cited for the claim, the only one, from the only passage.
+SourcePassage cited_for(const SourcePassage& passage, const std::string& claim) {
+  const auto passages = merge_neighbours({passage});
+  const SupportIndex support(passages, "", {});
+  CitedText cited(passages, support, "", [](std::string_view) { return true; });
+  cited.feed(claim);
+  cited.finish();
+  REQUIRE(cited.citations().size() == 1);
+  return cited.citations().front().passage;
+}
+
+}  // namespace
+
 TEST_CASE("a citation has the lines of its quote") {
   SourcePassage chunk;
   chunk.text = "# Boiler\n\nIt came from Leeds.\nThe mill\nburned down in 1911.";
   chunk.first_line = 7, chunk.last_line = 11;
   const auto lines_of = [](const SourcePassage& passage, const std::string& claim) {
-    const auto passages = merge_neighbours({passage});
-    const SupportIndex support(passages, "", {});
-    CitedText cited(passages, support, "", [](std::string_view) { return true; });
-    cited.feed(claim);
-    cited.finish();
-    REQUIRE(cited.citations().size() == 1);
-    const SourcePassage& cite = cited.citations().front().passage;
+    const SourcePassage cite = cited_for(passage, claim);
     return std::pair(cite.first_line, cite.last_line);
   };
   CHECK(lines_of(chunk, "It came from Leeds.") == std::pair(9, 9));
@@ -200,17 +209,8 @@ TEST_CASE("a citation has the heading of its quote") {
   chunk.heading_path = "Boat > Engine";
   chunk.later_sections = {{chunk.text.find("## Mooring"), "Boat > Mooring"},
                           {chunk.text.find("## Winter"), "Boat > Winter"}};
-  const auto heading_of = [&](const std::string& claim) {
-    const auto passages = merge_neighbours({chunk});
-    const SupportIndex support(passages, "", {});
-    CitedText cited(passages, support, "", [](std::string_view) { return true; });
-    cited.feed(claim);
-    cited.finish();
-    REQUIRE(cited.citations().size() == 1);
-    return cited.citations().front().passage.heading_path;
-  };
-  CHECK(heading_of("The boat has a diesel engine.") == "Boat > Engine");
-  CHECK(heading_of("The berth is number 47.") == "Boat > Mooring");
+  CHECK(cited_for(chunk, "The boat has a diesel engine.").heading_path == "Boat > Engine");
+  CHECK(cited_for(chunk, "The berth is number 47.").heading_path == "Boat > Mooring");
 }
 
 TEST_CASE("refusals are recognised") {

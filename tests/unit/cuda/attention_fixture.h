@@ -43,6 +43,12 @@ class ThreadOrder {
   ThreadOrder& operator=(const ThreadOrder&) = delete;
 };
 
+// Every other run lets the threads of a block take turns the other way round.
+inline bool next_order() {
+  static bool reverse = false;
+  return reverse = !reverse;
+}
+
 struct CacheShape {
   KvType k_type = KvType::kF16, v_type = KvType::kF16;
   int n_kv_heads = 1, head_dim = 64;

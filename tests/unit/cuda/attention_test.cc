@@ -142,12 +142,6 @@ Errors run_and_compare(const Run& run, uint64_t seed) {
   return worst;
 }
 
-// Every other run lets the threads of a block take turns the other way round.
-bool next_order() {
-  static bool reverse = false;
-  return reverse = !reverse;
-}
-
 // Weights are rounded to halves, 2^-12 of their size, and so are values times their scales; those are
 // below 5.
 void check(const Run& run, uint64_t seed = 1) {

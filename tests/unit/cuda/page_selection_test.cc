@@ -76,8 +76,7 @@ void check(const Selection& s) {
   INFO("d " << s.head_dim << " KV heads " << s.n_kv_heads << " group " << s.group << " queries "
             << s.n_queries << " from " << s.first_position << " chunks " << s.succ_page << ' '
             << s.intra_page);
-  static bool reverse = false;
-  const ThreadOrder order(reverse = !reverse);
+  const ThreadOrder order(next_order());
   const int n_heads = s.n_kv_heads * s.group,
             max_pages = (s.first_position + 2 * s.n_queries) / kPageTokens + 1;
   const TestQueries queries(2 * s.n_queries, n_heads, s.head_dim, 1);

@@ -26,12 +26,6 @@ bool has_bit(const std::vector<uint32_t>& bits, int64_t i) {
   return (bits[at(i / 32)] >> (i % 32) & 1) != 0;
 }
 
-// Every other run lets the threads of a block take turns the other way round.
-bool next_order() {
-  static bool reverse = false;
-  return reverse = !reverse;
-}
-
 // Queries of consecutive positions as tasks of one sequence, cut where the chunk changes.
 std::vector<AttentionTask> cut(int first_position, int n, int group, int chunk_pages, int page_table) {
   std::vector<AttentionTask> tasks;
